@@ -1,0 +1,112 @@
+"""The communicator this process was started in, if any, and this rank's share of the machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InputError
+
+_SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+"""Ranks started, as MPICH, Open MPI and Slurm's srun tell every rank."""
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class World:
+    """The ranks of this job.
+
+    Attributes
+    ----------
+    rank, size : this rank, from 0, and how many there are.
+    comm : the mpi4py communicator; None for a process on its own.
+    """
+
+    rank: int = 0
+    size: int = 1
+    comm: Any = None
+
+    @contextmanager
+    def aborting(self) -> Iterator[None]:
+        """End the whole job, with the traceback, where one rank fails: the others would wait for it for ever."""
+        try:
+            yield
+        except (InputError, SystemExit):
+            raise
+        except BaseException:
+            if self.comm is None:
+                raise
+            self.abort()
+
+    def abort(self) -> None:
+        """Print the exception in hand and kill every rank."""
+        sys.stderr.write(f"rank {self.rank} failed, the job ends:\n{traceback.format_exc()}")
+        sys.stderr.flush()
+        self.comm.Abort(1)
+
+
+def ranks_started(environment: Mapping[str, str]) -> int | None:
+    """How many ranks a launcher says it started; None where there is no launcher."""
+    for name in _SIZE_VARIABLES:
+        if environment.get(name, "").isdigit():
+            return int(environment[name])
+    return None
+
+
+def find_world() -> World:
+    """The job's ranks. MPI is imported only under a launcher of several ranks, so that nobody else needs to have it.
+
+    Raises
+    ------
+    InputError : the launcher and mpi4py's MPI library are not of one kind (each rank would believe it is alone).
+    """
+    started = ranks_started(os.environ)
+    if started is None or started == 1:
+        return World()
+    from mpi4py import MPI
+
+    comm = MPI.COMM_WORLD
+    if comm.size != started:
+        raise InputError(
+            f"the launcher started {started} ranks, but mpi4py ({MPI.Get_library_version().splitlines()[0]}) sees "
+            f"{comm.size}: use the mpirun of that MPI library, the one in this environment's bin folder"
+        )
+    return World(comm.rank, comm.size, comm)
+
+
+def share_of_cores(world: World) -> int:
+    """Threads for this rank: its cores, divided among the ranks of this node that may run on them too."""
+    mine = (
+        frozenset(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else frozenset(range(os.cpu_count() or 1))
+    )
+    neighbours = [mine]
+    if world.comm is not None:
+        node = world.comm.Split_type(_shared_memory())
+        neighbours = node.allgather(mine)
+        node.Free()
+    return max(1, len(mine) // sum(1 for cores in neighbours if cores & mine))
+
+
+def _shared_memory() -> int:
+    from mpi4py import MPI
+
+    return int(MPI.COMM_TYPE_SHARED)
+
+
+def limit_threads(threads: int) -> int:
+    """Let the numerical libraries use so many threads, unless the user set OMP_NUM_THREADS; return the number in force.
+
+    It has to be called before torch is imported: two threads beside another busy rank run ten times slower than one.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(given) if given.isdigit() and int(given) > 0 else threads
+    for name in _THREAD_VARIABLES:
+        os.environ.setdefault(name, str(threads))
+    return threads

@@ -1,0 +1,53 @@
+"""Sources: the ways of proposing structures, found by name."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import InputError
+from ..records import Candidate, Target
+from ..registry import Registry
+
+
+class Source(Protocol):
+    """A way of proposing structures.
+
+    Candidate `index` must be a pure function of the source's settings, the target, `index` and `rng`: never of earlier
+    calls, so that any number of ranks, and a resumed run, draw the same candidates.
+    """
+
+    def check(self, target: Target) -> None:
+        """Raise `InfeasibleTarget` with the reason where no candidate can ever be drawn for `target`."""
+
+    def propose(self, target: Target, index: int, rng: np.random.Generator) -> Candidate:
+        """Draw candidate `index`; where bounded attempts find none, its `atoms` is None and `note` says why."""
+
+
+sources = Registry("source", {"random": "xtalseek.proposals.random:RandomSource"}, group="xtalseek.sources")
+
+
+def make_source(name: str, options: Mapping[str, Any] | None = None) -> Source:
+    """The source called `name`, made with `options` as keyword arguments.
+
+    Raises
+    ------
+    InputError : unknown name, or options that the source does not take.
+    """
+    factory = sources.get(name)
+    try:
+        source: Source = factory(**dict(options or {}))
+    except TypeError as error:
+        raise InputError(f"source {name!r}: {error}") from error
+    return source
+
+
+def candidate_rng(seed: int, source: str, index: int) -> np.random.Generator:
+    """The random numbers of one candidate: the same for any order of drawing and any number of ranks.
+
+    The source's name enters as its CRC-32, so that two sources with one seed draw independent numbers.
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(zlib.crc32(source.encode()), index)))

@@ -1,0 +1,260 @@
+"""The plain types that every room shares: target, candidate, relaxation, status.
+
+Units: eV, Å, eV/Å; GPa only where the name says so. Cells are rows. Structures are `ase.Atoms`, periodic in all
+directions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.units import GPa
+
+from .errors import InputError
+from .formula import pair_key, parse_formula
+
+
+class Status(StrEnum):
+    """How a relaxation ended. An outcome is data: it is stored and counted, and never stops a run."""
+
+    CONVERGED = "converged"
+    MAX_STEPS = "max_steps"
+    EXPLODED = "exploded"
+    OVERLAP = "overlap"
+    NAN = "nan"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+    SUSPICIOUS = "suspicious"
+
+    @property
+    def advice(self) -> str:
+        """What the user can do about it."""
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    Status.CONVERGED: "nothing to do",
+    Status.MAX_STEPS: "raise --max-steps, or loosen --force-tolerance or --stress-tolerance-gpa",
+    Status.EXPLODED: "propose denser structures (--volume-per-atom)",
+    Status.OVERLAP: "raise --min-distances or --volume-per-atom, or use a potential with a repulsive core",
+    Status.NAN: "the potential is outside what it was made for: raise --min-distances",
+    Status.TIMEOUT: "raise --max-seconds, or propose smaller cells (--formula-units)",
+    Status.ERROR: "read the message; the same candidate can be drawn again with `xtalseek propose`",
+    Status.SUSPICIOUS: "check it with another potential or with DFT before believing it",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is searched for.
+
+    Attributes
+    ----------
+    formula : one formula unit, as written by the user.
+    formula_units : smallest and largest number of formula units in a cell; each candidate draws its own.
+    pressure_gpa : external pressure; the search minimises the enthalpy E + pV.
+    min_distances : closest allowed distance (Å) per species pair, {"Ti-O": 1.7}; pairs left out follow from radii.
+    volume_per_atom : smallest and largest starting volume (Å^3/atom); None: from radii.
+    symmetry_operations : smallest and largest number of symmetry operations of the primitive cell (1 to 48).
+    space_groups : international numbers to draw from; empty: any with an allowed number of operations.
+
+    Raises
+    ------
+    InputError : naming the field, the value and what is allowed.
+    """
+
+    formula: str
+    formula_units: tuple[int, int] = (1, 1)
+    pressure_gpa: float = 0.0
+    min_distances: Mapping[str, float] = field(default_factory=dict)
+    volume_per_atom: tuple[float, float] | None = None
+    symmetry_operations: tuple[int, int] = (1, 48)
+    space_groups: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        counts = parse_formula(self.formula)
+        low, high = self.formula_units
+        if not 1 <= low <= high:
+            raise InputError(f"formula_units: {low}-{high} is not a range of whole numbers from 1 up, such as 1-4")
+        if not math.isfinite(self.pressure_gpa):
+            raise InputError(f"pressure_gpa: {self.pressure_gpa} is not a finite number of GPa")
+        for pair, distance in self.min_distances.items():
+            absent = [species for species in pair_key(pair) if species not in counts]
+            if absent:
+                raise InputError(f"min_distances: {absent[0]} in {pair!r} is not in {self.formula}")
+            if not 0 < distance < 20:
+                raise InputError(f"min_distances: {pair} = {distance} is not a distance between 0 and 20 Å")
+        if self.volume_per_atom is not None and not 0.5 <= self.volume_per_atom[0] <= self.volume_per_atom[1] <= 1000:
+            given = "-".join(f"{v:g}" for v in self.volume_per_atom)
+            raise InputError(f"volume_per_atom: {given} is not a range within 0.5-1000 Å^3 per atom, such as 10-12")
+        if not 1 <= self.symmetry_operations[0] <= self.symmetry_operations[1] <= 48:
+            given = "-".join(str(v) for v in self.symmetry_operations)
+            raise InputError(f"symmetry_operations: {given} is not a range within 1-48, such as 2-4")
+        for number in self.space_groups:
+            if not 1 <= number <= 230:
+                raise InputError(f"space_groups: {number} is not an international space-group number (1-230)")
+
+    @property
+    def composition(self) -> dict[str, int]:
+        """Atoms of each species in one formula unit, in the order written."""
+        return parse_formula(self.formula)
+
+    @property
+    def name(self) -> str:
+        """The formula without brackets, fit for file names."""
+        return "".join(f"{symbol}{n if n > 1 else ''}" for symbol, n in self.composition.items())
+
+    @property
+    def species_pairs(self) -> list[tuple[str, str]]:
+        """Every pair of species, each sorted as `pair_key` sorts."""
+        return list(combinations_with_replacement(sorted(self.composition), 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One proposed, unrelaxed structure, named by (target, source, index).
+
+    Attributes
+    ----------
+    target : name of the target.
+    source : name of the source that drew it.
+    index : its number within the source, from 0.
+    atoms : the structure, or None where the source found none within its attempts (`note` says why).
+    seconds : time it took to draw.
+    note : one line for a person, empty where there is nothing to say.
+    provenance : plain numbers and strings that say how it came about (formula units, space group asked for, ...).
+    """
+
+    target: str
+    source: str
+    index: int
+    atoms: Atoms | None
+    seconds: float = 0.0
+    note: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Unique within a run: SrTiO3-random-000017."""
+        return f"{self.target}-{self.source}-{self.index:06d}"
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxation:
+    """What the relaxer made of a candidate.
+
+    Attributes
+    ----------
+    atoms : the final structure, or the last sound one; None where there never was one.
+    status : how it ended; `message` says it in one line and what to do.
+    energy : eV for the whole cell, without the pressure term; None where it was never computed.
+    pressure_gpa : the external pressure it was relaxed under.
+    max_force : largest force on an atom, eV/Å.
+    max_stress_gpa : largest absolute component of stress + pressure, GPa.
+    steps, force_calls : steps of the optimiser, and evaluations of the potential.
+    seconds : wall time.
+    """
+
+    atoms: Atoms | None
+    status: Status
+    message: str = ""
+    energy: float | None = None
+    pressure_gpa: float = 0.0
+    max_force: float | None = None
+    max_stress_gpa: float | None = None
+    steps: int = 0
+    force_calls: int = 0
+    seconds: float = 0.0
+
+    @property
+    def enthalpy(self) -> float | None:
+        """E + pV in eV for the whole cell; None without an energy."""
+        if self.energy is None or self.atoms is None:
+            return None
+        return self.energy + self.pressure_gpa * GPa * float(self.atoms.get_volume())
+
+    @property
+    def enthalpy_per_atom(self) -> float | None:
+        """E + pV in eV per atom; None without an energy."""
+        return None if self.enthalpy is None or self.atoms is None else self.enthalpy / len(self.atoms)
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A candidate with its relaxation: one line of the journal.
+
+    Attributes
+    ----------
+    finished : seconds since 1970 at which the relaxation ended.
+    rank : the MPI rank that relaxed it.
+    """
+
+    candidate: Candidate
+    relaxation: Relaxation
+    finished: float = 0.0
+    rank: int = 0
+
+    @property
+    def name(self) -> str:
+        """The candidate's name."""
+        return self.candidate.name
+
+
+def atoms_to_json(atoms: Atoms | None) -> dict[str, Any] | None:
+    """A structure as plain lists; floats keep all their digits, so that reading gives the same structure back."""
+    if atoms is None:
+        return None
+    return {
+        "numbers": atoms.numbers.tolist(),
+        "cell": atoms.cell.array.tolist(),
+        "positions": atoms.positions.tolist(),
+    }
+
+
+def atoms_from_json(data: Mapping[str, Any] | None) -> Atoms | None:
+    """The inverse of `atoms_to_json`."""
+    if data is None:
+        return None
+    return Atoms(
+        numbers=np.array(data["numbers"], dtype=int),
+        cell=np.array(data["cell"], dtype=float),
+        positions=np.array(data["positions"], dtype=float).reshape(-1, 3),
+        pbc=True,
+    )
+
+
+def record_to_json(record: Record) -> dict[str, Any]:
+    """A record as plain JSON values."""
+    candidate, relaxation = record.candidate, record.relaxation
+    return {
+        "candidate": vars(candidate)
+        | {"atoms": atoms_to_json(candidate.atoms), "provenance": dict(candidate.provenance)},
+        "relaxation": vars(relaxation) | {"atoms": atoms_to_json(relaxation.atoms), "status": relaxation.status.value},
+        "finished": record.finished,
+        "rank": record.rank,
+    }
+
+
+def record_from_json(data: Mapping[str, Any]) -> Record:
+    """The inverse of `record_to_json`.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError : `data` is not a record.
+    """
+    candidate, relaxation = data["candidate"], data["relaxation"]
+    return Record(
+        candidate=Candidate(**candidate | {"atoms": atoms_from_json(candidate["atoms"])}),
+        relaxation=Relaxation(
+            **relaxation | {"atoms": atoms_from_json(relaxation["atoms"]), "status": Status(relaxation["status"])}
+        ),
+        finished=data["finished"],
+        rank=data["rank"],
+    )

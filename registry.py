@@ -1,0 +1,71 @@
+"""Plug-ins by name: sources, relaxers and potentials, ours and those that entry points add."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from .errors import InputError, unknown
+
+
+def load_attribute(path: str, what: str) -> Any:
+    """Import `module:attribute`.
+
+    Raises
+    ------
+    InputError : the module or the attribute does not exist; the line names the package to install where known.
+    """
+    module_name, _, attribute = path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or module_name).partition(".")[0]
+        raise InputError(
+            f"{what} needs the Python package {missing!r}, which is not installed: pip install {missing}"
+        ) from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError as error:
+        raise InputError(f"{what}: module {module_name!r} has no attribute {attribute!r}") from error
+
+
+class Registry:
+    """Names to things that are imported only when asked for, so that an uninstalled optional package costs nothing.
+
+    Parameters
+    ----------
+    kind : what it holds, as error messages call it ("source", "potential", ...).
+    builtin : name -> "module:attribute" of what xtalseek brings.
+    group : the entry-point group through which other packages add to it.
+    """
+
+    def __init__(self, kind: str, builtin: Mapping[str, str], group: str) -> None:
+        self.kind = kind
+        self.group = group
+        self._builtin = dict(builtin)
+
+    def paths(self) -> dict[str, str]:
+        """Every known name with its "module:attribute"; what xtalseek brings wins over a plug-in of the same name."""
+        plugged = {point.name: point.value for point in entry_points(group=self.group)}
+        return plugged | self._builtin
+
+    def names(self) -> list[str]:
+        """The known names, sorted."""
+        return sorted(self.paths())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.paths()
+
+    def get(self, name: str) -> Any:
+        """Import and return what `name` stands for.
+
+        Raises
+        ------
+        InputError : an unknown name (the nearest is suggested), or a package that is not installed.
+        """
+        paths = self.paths()
+        if name not in paths:
+            raise unknown(self.kind, name, paths)
+        return load_attribute(paths[name], f"{self.kind} {name!r}")

@@ -1,0 +1,107 @@
+"""Potentials by name: an ASE calculator, and what is known of where it can be trusted."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+from ase.calculators.emt import EMT
+from ase.calculators.emt import parameters as emt_parameters
+from ase.calculators.lj import LennardJones
+from ase.data import atomic_numbers, chemical_symbols, covalent_radii
+
+from ..errors import InputError
+from ..registry import Registry, load_attribute
+
+
+@dataclass(frozen=True, eq=False)
+class Potential:
+    """An ASE calculator with its limits.
+
+    Attributes
+    ----------
+    name : as it was asked for.
+    calculator : gives energy, forces and stress.
+    contact_radii : by atomic number, Å; half the distance at which two like atoms touch: guards tell overlaps by it.
+    elements : symbols it was made for; None: not known.
+    energy_floor : eV of the whole cell below which an energy cannot be believed; None: not known.
+    """
+
+    name: str
+    calculator: BaseCalculator
+    contact_radii: np.ndarray
+    elements: frozenset[str] | None = None
+    energy_floor: Callable[[Atoms], float] | None = None
+
+    def require_elements(self, symbols: Iterable[str]) -> None:
+        """Raise `InputError` naming the first element that the potential was not made for."""
+        for symbol in symbols:
+            if self.elements is not None and symbol not in self.elements:
+                allowed = sorted(self.elements, key=lambda s: atomic_numbers[s])
+                shown = ", ".join(allowed) if len(allowed) < 30 else f"{allowed[0]} to {allowed[-1]}"
+                raise InputError(f"relaxer {self.name!r} has no parameters for {symbol}: allowed are {shown}")
+
+
+potentials = Registry(
+    "potential",
+    {
+        "chgnet": "xtalseek.relax.chgnet:chgnet",
+        "emt": "xtalseek.relax.potentials:emt",
+        "lj": "xtalseek.relax.potentials:lj",
+    },
+    group="xtalseek.potentials",
+)
+"""Factories called with the user's options; they return a `Potential` or a plain ASE calculator."""
+
+
+def load_potential(name: str, options: Mapping[str, Any]) -> Potential:
+    """The potential called `name`, or any ASE calculator written as "module:Class".
+
+    Raises
+    ------
+    InputError : unknown name, missing package, or options that it does not take.
+    """
+    factory = (
+        potentials.get(name) if name in potentials or ":" not in name else load_attribute(name, f"relaxer {name!r}")
+    )
+    try:
+        # Several packages greet the user on standard output, which belongs to the results.
+        with contextlib.redirect_stdout(io.StringIO()):
+            made = factory(**options)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        shown = ", ".join(f"{key}={value!r}" for key, value in options.items()) or "no options"
+        raise InputError(f"relaxer {name!r} does not work with {shown}: {error}") from error
+    if isinstance(made, Potential):
+        return made
+    if not hasattr(made, "get_property"):
+        raise InputError(f"relaxer {name!r} is not an ASE calculator but a {type(made).__name__}")
+    return Potential(name, made, covalent_radii)
+
+
+# The factories name their options one by one: ASE's own constructors take any misspelt word without a sound.
+
+
+def emt() -> Potential:
+    """Effective medium theory for a few metals, a fast toy.
+
+    Source: Jacobsen, Stoltze, Norskov 1996, doi:10.1016/0039-6028(96)00816-3.
+    """
+    return Potential("emt", EMT(), covalent_radii, elements=frozenset(emt_parameters))
+
+
+def lj(sigma: float = 1.0, epsilon: float = 1.0, rc: float | None = None, smooth: bool = False) -> Potential:
+    """Lennard-Jones, the same for all species, shifted to zero at `rc`.
+
+    Parameters
+    ----------
+    sigma : Å. epsilon : eV. rc : cut-off in Å; default 2.5 sigma. smooth : let the force end smoothly too.
+    """
+    calculator = LennardJones(sigma=sigma, epsilon=epsilon, rc=2.5 * sigma if rc is None else rc, smooth=smooth)
+    radii = np.full(len(chemical_symbols), 2 ** (1 / 6) * sigma / 2)
+    return Potential("lj", calculator, radii)

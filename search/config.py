@@ -1,0 +1,263 @@
+"""What a search was asked to do: one flat set of words, the same in a TOML file, on the command line and in Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, unknown
+from ..formula import pair_key
+from ..records import Target
+from ..relax.contract import RelaxSettings
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("text")
+    return value.strip()
+
+
+def _whole(low: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        number = float(value) if isinstance(value, str) else value
+        if isinstance(number, bool) or number != int(number) or number < low:
+            raise ValueError(f"a whole number from {low} up")
+        return int(number)
+
+    return parse
+
+
+def _real(value: Any) -> float:
+    if isinstance(value, bool) or not math.isfinite(float(value)):
+        raise ValueError("a finite number")
+    return float(value)
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, bool) or not 0 < float(value) < math.inf:
+        raise ValueError("a number above zero")
+    return float(value)
+
+
+def _range(parse_end: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, Any]]:
+    def parse(value: Any) -> tuple[Any, Any]:
+        parts = value.split("-") if isinstance(value, str) else value
+        parts = list(parts) if isinstance(parts, list | tuple) else [parts]
+        if len(parts) not in (1, 2):
+            raise ValueError("a number, or a range")
+        return parse_end(parts[0]), parse_end(parts[-1])
+
+    return parse
+
+
+def _items(parse_item: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    def parse(value: Any) -> tuple[Any, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        parts = list(parts) if isinstance(parts, list | tuple) else [parts]
+        return tuple(parse_item(part.strip() if isinstance(part, str) else part) for part in parts)
+
+    return parse
+
+
+def _table(parse_value: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
+    def parse(value: Any) -> dict[str, Any]:
+        if isinstance(value, str):
+            pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+            if not all(equals for _, equals, _ in pairs):
+                raise ValueError("name=value pairs")
+            value = {key.strip(): text.strip() for key, _, text in pairs}
+        if not isinstance(value, Mapping):
+            raise ValueError("name=value pairs")
+        return {str(key): parse_value(item) for key, item in value.items()}
+
+    return parse
+
+
+def _option_value(value: Any) -> Any:
+    """A plug-in's option: on the command line numbers, true and false are written as in JSON, all else is text."""
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError:
+            return value
+    return value
+
+
+def _word(parse: Callable[[Any], Any], default: Any, example: str, text: str, short: str = "") -> Any:
+    """A field that is also a word of the command line and of TOML: `parse` takes either form of its value."""
+    metadata = {"parse": parse, "example": example, "help": text, "short": short}
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """A resolved search. Every field is a word of the command line (`--max-hours`) and of TOML (`max_hours`).
+
+    Construct it with `resolve`, which reads either form of each value and names the field that is wrong.
+    """
+
+    formula: str = field(metadata={"parse": _text, "example": "SrTiO3", "help": "one formula unit", "short": ""})
+    num: int = _word(_whole(1), 100, "100", "number of candidates in all", short="-n")
+    source: tuple[str, ...] = _word(_items(_text), ("random",), "random", "ways of proposing, each gets an equal share")
+    formula_units: tuple[int, int] = _word(_range(_whole(1)), (1, 4), "1-4", "formula units in a cell")
+    relaxer: str = _word(_text, "chgnet", "chgnet", "potential: chgnet, emt, lj, or any ASE calculator as module:Class")
+    pressure_gpa: float = _word(_real, 0.0, "10", "external pressure in GPa")
+    seed: int = _word(_whole(0), 0, "0", "the same seed draws the same candidates")
+    out: str = _word(_text, "", "RUN", "run folder; the same command on it resumes (default: runs/FORMULA)")
+    max_hours: float | None = _word(_positive, None, "12", "end cleanly after so many hours")
+    min_distances: Mapping[str, float] = _word(
+        _table(_positive), {}, "Ti-O=1.7,O-O=2.2", "closest distances in Å that are proposed (default: from radii)"
+    )
+    volume_per_atom: tuple[float, float] | None = _word(
+        _range(_positive), None, "10-13", "volume in Å^3/atom that is proposed (default: from radii)"
+    )
+    symmetry_operations: tuple[int, int] = _word(
+        _range(_whole(1)), (1, 48), "2-4", "symmetry operations of the primitive cell that are proposed"
+    )
+    space_groups: tuple[int, ...] = _word(
+        _items(_whole(1)), (), "221,225", "space groups that are proposed, by number (default: any)"
+    )
+    force_tolerance: float = _word(_positive, 0.05, "0.05", "converged below this force in eV/Å ...")
+    stress_tolerance_gpa: float = _word(_positive, 0.1, "0.1", "... and below this stress in GPa")
+    max_steps: int = _word(_whole(1), 500, "500", "steps of one relaxation at most")
+    max_seconds: float = _word(_positive, 600.0, "600", "seconds of one relaxation at most")
+    source_options: Mapping[str, Any] = _word(_table(_option_value), {}, "NAME=VALUE", "settings of the source")
+    relaxer_options: Mapping[str, Any] = _word(
+        _table(_option_value), {}, "NAME=VALUE", "keyword arguments of the potential, as in sigma=2,epsilon=1"
+    )
+
+    @property
+    def target(self) -> Target:
+        """What is searched for.
+
+        Raises
+        ------
+        InputError : naming the field that is wrong.
+        """
+        words = {f.name for f in fields(Target)}
+        return Target(**{name: value for name, value in vars(self).items() if name in words})
+
+    @property
+    def relax_settings(self) -> RelaxSettings:
+        """How far each candidate is relaxed."""
+        words = {f.name for f in fields(RelaxSettings)}
+        return RelaxSettings(**{name: value for name, value in vars(self).items() if name in words})
+
+    def assignment(self, number: int) -> tuple[str, int]:
+        """Source and index of the run's candidate `number`, counted from 0: the sources take turns.
+
+        It does not depend on `num`, so that a run can be made longer later.
+        """
+        turn, which = divmod(number, len(self.source))
+        return self.source[which], turn
+
+
+_MAY_CHANGE = ("num", "max_hours", "out")
+
+
+def resolve(words: Mapping[str, Any]) -> SearchConfig:
+    """A checked configuration from words in their TOML or command-line form.
+
+    Raises
+    ------
+    InputError : an unknown word, a missing formula, or a value that cannot be read: one line that names it.
+    """
+    known = {f.name: f for f in fields(SearchConfig)}
+    for name in words:
+        if name not in known:
+            raise unknown("key", name, known)
+    if "formula" not in words:
+        raise InputError('formula: none given; write it on the command line, or formula = "SrTiO3" in the TOML file')
+    values = {name: parse_word(name, given) for name, given in words.items()}
+    if "min_distances" in values:
+        values["min_distances"] = {"-".join(pair_key(pair)): d for pair, d in values["min_distances"].items()}
+    config = SearchConfig(**values)
+    repeated = {name for name in config.source if config.source.count(name) > 1}
+    if repeated:
+        raise InputError(f"source: {sorted(repeated)[0]!r} is named twice; name each source once")
+    target = config.target
+    return config if config.out else dataclasses.replace(config, out=f"runs/{target.name}")
+
+
+def parse_word(name: str, given: Any) -> Any:
+    """The value of one word from its TOML or command-line form.
+
+    Raises
+    ------
+    InputError : the value cannot be read as what the word stands for.
+    """
+    word = next(f for f in fields(SearchConfig) if f.name == name)
+    try:
+        return word.metadata["parse"](given)
+    except (ValueError, TypeError, OverflowError) as error:
+        # Our own parsers say in the error what is allowed; Python's say what could not be converted.
+        reason = "" if "conver" in str(error) or isinstance(error, TypeError) else f"{error}, "
+        raise InputError(
+            f"{name}: cannot use {given!r}: allowed is {reason}for example {word.metadata['example']}"
+        ) from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The words in a TOML file, without the `[provenance]` that a run folder's own config.toml carries.
+
+    Raises
+    ------
+    InputError : the file is missing or is not TOML.
+    """
+    try:
+        words = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"config {str(path)!r} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"config {str(path)!r} is not TOML: {error}") from error
+    words.pop("provenance", None)
+    return words
+
+
+def to_toml(config: SearchConfig, provenance: Mapping[str, Any]) -> str:
+    """The resolved configuration as TOML that `read_toml` and `resolve` turn back into it."""
+    plain = {
+        name: value for name, value in vars(config).items() if not isinstance(value, Mapping) and value is not None
+    }
+    tables = {name: value for name, value in vars(config).items() if isinstance(value, Mapping) and value}
+    lines = [f"{name} = {_toml_value(value)}" for name, value in plain.items()]
+    for name, table in (tables | {"provenance": provenance}).items():
+        lines += ["", f"[{name}]", *(f"{_toml_key(key)} = {_toml_value(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_toml_key(key)} = {_toml_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    if isinstance(value, str | int | float | bool):
+        return json.dumps(value, ensure_ascii=False)
+    raise InputError(f"{value!r} cannot be written as TOML: use text, numbers, true, false, lists and tables")
+
+
+def difference(stored: SearchConfig, asked: SearchConfig) -> list[str]:
+    """What sets two configurations apart, a line each; the length of a run and the name of its folder may change."""
+    pairs = [(f.name, getattr(stored, f.name), getattr(asked, f.name)) for f in fields(SearchConfig)]
+    return [
+        f"{name}: {_shown(old)} in the run folder, {_shown(new)} asked for"
+        for name, old, new in pairs
+        if name not in _MAY_CHANGE and old != new
+    ]
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else _toml_value(value)

@@ -1,0 +1,92 @@
+"""The search loop of one worker: propose, relax, write down, ask for more. It knows nothing of MPI."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ..proposals import Source, candidate_rng, make_source
+from ..records import Candidate, Record, Relaxation, Status
+from ..relax import Relaxer, check_name, make_relaxer
+from .config import SearchConfig
+from .stop import Stop, StopRequested
+from .store import Journal
+from .tasks import Finished, Tasks
+
+
+@dataclass(frozen=True, eq=False)
+class Tools:
+    """What a worker needs: its sources by name, and its relaxer."""
+
+    sources: Mapping[str, Source]
+    relaxer: Relaxer
+
+
+def make_sources(config: SearchConfig) -> dict[str, Source]:
+    """The sources that `config` names, checked against its target.
+
+    `source_options` belong to the one source there is, or are tables by source name where there are several.
+
+    Raises
+    ------
+    InputError : unknown source or option; InfeasibleTarget : a source can never draw a candidate for the target.
+    """
+    made = {}
+    for name in config.source:
+        options = config.source_options if len(config.source) == 1 else config.source_options.get(name, {})
+        made[name] = make_source(name, options)
+        made[name].check(config.target)
+    return made
+
+
+def make_tools(config: SearchConfig) -> Tools:
+    """Sources and relaxer of one worker; what is wrong with the configuration shows here, before anything is written.
+
+    Raises
+    ------
+    InputError : unknown names or options, an infeasible target, elements that the potential does not know.
+    """
+    check_name(config.relaxer)  # a misspelt name is told at once, before any potential is loaded
+    sources = make_sources(config)
+    relaxer = make_relaxer(config.relaxer, config.relax_settings, config.relaxer_options, config.target.composition)
+    return Tools(sources, relaxer)
+
+
+def draw(config: SearchConfig, sources: Mapping[str, Source], number: int) -> Candidate:
+    """Candidate `number` of the run: a pure function of the configuration and the number.
+
+    A source that fails on it gives a candidate without a structure and the reason, not an exception.
+    """
+    source, index = config.assignment(number)
+    start = time.perf_counter()
+    try:
+        candidate = sources[source].propose(config.target, index, candidate_rng(config.seed, source, index))
+    except Exception as error:  # a plug-in's fault must not cost the other candidates
+        note = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        candidate = Candidate(config.target.name, source, index, atoms=None, note=note)
+    return replace(candidate, seconds=time.perf_counter() - start)
+
+
+def relax_candidate(candidate: Candidate, relaxer: Relaxer, pressure_gpa: float) -> Relaxation:
+    """Relax one candidate; one without a structure gets the status `error` with its source's reason."""
+    if candidate.atoms is None:
+        return Relaxation(atoms=None, status=Status.ERROR, message=candidate.note, pressure_gpa=pressure_gpa)
+    return relaxer.relax([candidate.atoms])[0]
+
+
+def work_through(config: SearchConfig, tools: Tools, tasks: Tasks, journal: Journal, stop: Stop, rank: int = 0) -> None:
+    """Relax the candidates that `tasks` hands out until none is left or `stop` says so.
+
+    The candidate in hand when a signal comes is dropped: it is not in the journal, so a resumed run draws it again.
+    """
+    while stop.reason is None and (number := tasks.next()) is not None:
+        try:
+            with stop.interruptible():
+                candidate = draw(config, tools.sources, number)
+                relaxation = relax_candidate(candidate, tools.relaxer, config.pressure_gpa)
+        except StopRequested:
+            return
+        record = Record(candidate, relaxation, finished=time.time(), rank=rank)
+        journal.append(record)
+        tasks.done(Finished.of(number, record))

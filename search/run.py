@@ -1,0 +1,111 @@
+"""One search from start to end: open or resume its run folder, work through its candidates, close it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .config import SearchConfig, difference, to_toml
+from .loop import make_tools, work_through
+from .progress import Progress, progress
+from .provenance import provenance
+from .results import write_results
+from .stop import Stop
+from .store import CONFIG_FILE, Journal, Run, load_run, write_atomic
+from .tasks import LocalTasks
+
+log = logging.getLogger("xtalseek")
+
+
+def open_run(config: SearchConfig, made_with: Mapping[str, Any]) -> Run:
+    """Make the run folder, or open the one that is there to go on with it.
+
+    Parameters
+    ----------
+    config : what is asked for.
+    made_with : versions and hardware to note in config.toml.
+
+    Raises
+    ------
+    InputError : a folder that belongs to another configuration or to something else.
+    """
+    folder = Path(config.out)
+    if (folder / CONFIG_FILE).is_file():
+        run = load_run(folder)
+        differing = difference(run.config, config)
+        if differing:
+            raise InputError(
+                f"run folder {config.out!r} belongs to another search ({'; '.join(differing)}): give another --out"
+            )
+        if (run.config.num, run.config.max_hours) == (config.num, config.max_hours):
+            return run
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{config.out!r} exists and is not a run folder: give another --out")
+    try:
+        write_atomic(folder / CONFIG_FILE, to_toml(config, made_with))
+    except OSError as error:
+        raise InputError(f"run folder {config.out!r} cannot be written: {error.strerror}") from error
+    return load_run(folder)
+
+
+def pending_numbers(run: Run, config: SearchConfig) -> list[int]:
+    """Numbers of the candidates that are not in the journal yet, in order."""
+    finished = {(record.candidate.source, record.candidate.index) for record in run.records}
+    return [number for number in range(config.num) if config.assignment(number) not in finished]
+
+
+def make_progress(run: Run, config: SearchConfig) -> Progress:
+    """The progress of `run`, counting on from what its journal holds."""
+    enthalpies = [r.relaxation.enthalpy_per_atom for r in run.records if r.relaxation.status == "converged"]
+    lowest = min((e for e in enthalpies if e is not None), default=None)
+    return progress(config.num, config.num - len(pending_numbers(run, config)), lowest)
+
+
+def search(config: SearchConfig, command: str = "", threads: int = 1) -> Run:
+    """Run or resume a search in this process and return what its run folder then holds.
+
+    `mpi_jobs.search` does the same on many ranks.
+
+    Raises
+    ------
+    InputError : see `make_tools` and `open_run`.
+    """
+    tools = make_tools(config)
+    run = open_run(config, provenance(command, ranks=1, threads=threads))
+    stop, meter, journal = Stop(), make_progress(run, config), Journal(run.path)
+    with log_file(run.path), stop.listening(config.max_hours):
+        try:
+            work_through(config, tools, LocalTasks(pending_numbers(run, config), meter.update), journal, stop)
+        finally:
+            meter.close()
+            journal.close()
+        return close_run(run.path, config, stop)
+
+
+def close_run(folder: Path, config: SearchConfig, stop: Stop) -> Run:
+    """Read the journal once more, make results.h5 from it, and log how the search ended."""
+    run = load_run(folder)
+    write_results(run)
+    left = len(pending_numbers(run, config))
+    if left:
+        log.info("%s: %d candidates left; the same command goes on with them", stop.reason or "stopped", left)
+    return run
+
+
+@contextmanager
+def log_file(folder: Path) -> Iterator[None]:
+    """Also write what is logged to RUN/log/, a file per process that ever ran the search."""
+    (folder / "log").mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(folder / "log" / f"search-{os.getpid()}.log", mode="a", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
