@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
-from .errors import InfeasibleTarget, InputError, unknown
+from .errors import InfeasibleTarget, InputError, StorageError, unknown
 from .mpi_jobs.world import World, find_world, limit_threads, share_of_cores
 from .search.config import SearchConfig, parse_word, read_toml, resolve
 
@@ -52,14 +52,14 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns
     -------
-    Exit status: 0 well, 2 something given cannot be used, 3 no structure can satisfy the target.
+    Exit status: 0 well, 1 the disk failed, 2 something given cannot be used, 3 no structure can satisfy the target.
     """
     words = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     world = World()
     try:
         world = find_world()
-        with world.aborting():
+        with world.aborting(passing=(InputError, SystemExit)):
             # Only rank 0 speaks, and only a search has work for the other ranks.
             if world.rank == 0 or words[:1] == ["search"]:
                 options = _parse(words)
@@ -68,6 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
         if world.rank == 0:
             sys.stderr.write(f"xtalseek: {error}\n")
         return 3 if isinstance(error, InfeasibleTarget) else 2
+    except StorageError as error:
+        sys.stderr.write(f"xtalseek: {error}\n")
+        return 1
     except BrokenPipeError:  # the reader of our output, `head` for instance, has seen enough
         sys.stderr.close()
         return 0

@@ -14,6 +14,10 @@ class InfeasibleTarget(InputError):
     """The target is well formed, but no structure can satisfy its constraints (exit status 3)."""
 
 
+class StorageError(RuntimeError):
+    """The run folder cannot be written any more (exit status 1); what was written before is safe."""
+
+
 def unknown(kind: str, given: str, allowed: Iterable[str], allowed_text: str = "") -> InputError:
     """The error for a name that is not one of those allowed, with the nearest one suggested.
 

@@ -42,6 +42,8 @@ def parse_formula(formula: str) -> dict[str, int]:
             inner = {symbol: 1}
         else:
             raise unknown(f"element in {shown}:", symbol, ELEMENTS, allowed_text="the symbols from H to Lr")
+        if not inner:
+            raise InputError(f"{shown} is not a formula: {example}")
         for element, atoms in inner.items():
             groups[-1][element] = groups[-1].get(element, 0) + atoms * count
     if len(groups) > 1:

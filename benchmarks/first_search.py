@@ -20,6 +20,7 @@ from ase.build import bulk
 from ase.spacegroup import crystal
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.io.ase import AseAtomsAdaptor
+
 from xtalseek.analysis import find_minima
 from xtalseek.records import Record
 from xtalseek.relax import RelaxSettings, make_relaxer
@@ -32,7 +33,7 @@ HIT_EV_PER_ATOM = 0.001
 
 
 def references() -> dict[str, tuple[str, dict[str, Atoms]]]:
-    """Formula units to search, and the known low-energy structures, by formula; experimental lattices, to be relaxed."""
+    """By formula: formula units to search, and the known structures with experimental lattices, to be relaxed."""
     rutile = crystal(
         ["Ti", "O"], [(0, 0, 0), (0.305, 0.305, 0)], spacegroup=136, cellpar=[4.594, 4.594, 2.959, 90, 90, 90]
     )

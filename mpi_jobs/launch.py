@@ -71,7 +71,7 @@ def _lead(
         raise
     world.comm.bcast(None)
     stop, meter, journal = Stop(), make_progress(run, config), Journal(run.path, rank=0)
-    with log_file(run.path), stop.listening(config.max_hours):
+    with world.aborting(), log_file(run.path), stop.listening(config.max_hours):
         tasks = LocalTasks(pending_numbers(run, config), meter.update)
         coordinator = Coordinator(world.comm, tasks, stop, on_failure=world.abort)
         work_through(config, tools, tasks, journal, stop)
@@ -91,7 +91,7 @@ def _follow(config: SearchConfig, tools: Tools, world: World) -> None:
     if refused is not None:
         raise refused
     tasks, stop, journal = WorkerTasks(world.comm), Stop(), Journal(Path(config.out), rank=world.rank)
-    with stop.listening(config.max_hours):
+    with world.aborting(), stop.listening(config.max_hours):
         work_through(config, tools, tasks, journal, stop, world.rank)
         journal.close()
         tasks.leave(stop.reason)

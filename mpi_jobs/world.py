@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,11 +33,16 @@ class World:
     comm: Any = None
 
     @contextmanager
-    def aborting(self) -> Iterator[None]:
-        """End the whole job, with the traceback, where one rank fails: the others would wait for it for ever."""
+    def aborting(self, passing: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
+        """End the whole job, with the traceback, where one rank fails: the others would wait for it for ever.
+
+        Parameters
+        ----------
+        passing : what all ranks raise together, and each may handle as a process on its own does.
+        """
         try:
             yield
-        except (InputError, SystemExit):
+        except passing:
             raise
         except BaseException:
             if self.comm is None:
@@ -68,8 +74,9 @@ def find_world() -> World:
     started = ranks_started(os.environ)
     if started is None or started == 1:
         return World()
-    from mpi4py import MPI
-
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # mpi4py's own guess at what is checked, and told, here
+        from mpi4py import MPI
     comm = MPI.COMM_WORLD
     if comm.size != started:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -51,11 +52,11 @@ class AseRelaxer:
         """Yield the sound states along the way, the last with the final status."""
         settings, radii = self.settings, self.potential.contact_radii
         atoms = Atoms(numbers=structure.numbers, cell=structure.cell, positions=structure.positions, pbc=True)
-        start_volume = abs(float(np.linalg.det(atoms.cell.array)))
-        fault = geometry_fault(atoms, radii, start_volume)
+        fault = geometry_fault(atoms, radii, start_volume=math.inf)
         if fault is not None:
             yield _ended(state, *fault)
             return
+        start_volume = float(atoms.get_volume())
         atoms.calc = self.potential.calculator
         optimizer = fire_start(len(atoms))
         for step in range(settings.max_steps + 1):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ..errors import InputError
+from ..errors import InputError, StorageError
 from ..records import Record, record_from_json, record_to_json
 from .config import SearchConfig, read_toml, resolve
 
@@ -44,13 +44,20 @@ class Journal:
 
         Raises
         ------
-        OSError : the disk is full or the folder cannot be written.
+        StorageError : the disk is full or the folder cannot be written.
         """
-        if self._file is None:
-            self._file = self._open_new()
-        self._file.write(json.dumps(record_to_json(record), separators=(",", ":")).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        line = json.dumps(record_to_json(record), separators=(",", ":")).encode() + b"\n"
+        try:
+            if self._file is None:
+                self._file = self._open_new()
+            self._file.write(line)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise StorageError(
+                f"cannot write to {str(self._folder)!r} ({error.strerror}): {record.name} is lost, everything before "
+                "it is safe; make room and give the same command again"
+            ) from error
 
     def close(self) -> None:
         """Close the file, if one was opened."""

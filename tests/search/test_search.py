@@ -1,0 +1,188 @@
+"""Whole searches in this process, with a quick potential."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+import xtalseek.proposals
+from xtalseek.analysis import find_minima
+from xtalseek.errors import InfeasibleTarget, InputError
+from xtalseek.proposals import candidate_rng
+from xtalseek.records import Candidate, Record, Status, Target
+from xtalseek.search.config import SearchConfig, resolve
+from xtalseek.search.loop import draw, make_sources, make_tools, work_through
+from xtalseek.search.results import read_results
+from xtalseek.search.run import pending_numbers, search
+from xtalseek.search.stop import Stop
+from xtalseek.search.store import Journal, load_run
+from xtalseek.search.tasks import Finished, LocalTasks
+
+
+def words(out: Path, **changes: Any) -> dict[str, Any]:
+    known = {"formula": "NaCl", "num": 6, "formula_units": "1-2", "relaxer": "toy_potentials:Pairs", "max_steps": 60}
+    return known | {"volume_per_atom": "10-14", "seed": 3, "out": str(out)} | changes
+
+
+def facts(record: Record) -> tuple[Any, ...]:
+    relaxation = record.relaxation
+    return record.name, relaxation.status, relaxation.energy, relaxation.steps
+
+
+class Lattice:
+    """A source of thirty lines' kind: fcc, a little stretched."""
+
+    def check(self, target: Target) -> None:
+        pass
+
+    def propose(self, target: Target, index: int, rng: np.random.Generator) -> Candidate:
+        if index == 1:
+            raise ValueError("no candidate\nnumber one")
+        return Candidate(target.name, "lattice", index, bulk("Ar", "fcc", float(rng.uniform(3.4, 3.9))))
+
+
+@pytest.fixture
+def lattice_source(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    module = types.ModuleType("plugged_in")
+    module.Lattice = Lattice  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "plugged_in", module)
+    paths: Mapping[str, str] = {**xtalseek.proposals.sources.paths(), "lattice": "plugged_in:Lattice"}
+    monkeypatch.setattr(xtalseek.proposals.sources, "_builtin", dict(paths))
+    yield
+
+
+def test_a_search_ends_with_every_candidate_and_a_results_file(tmp_path: Path) -> None:
+    run = search(resolve(words(tmp_path / "run")))
+    assert [r.name for r in run.records] == [f"NaCl-random-{i:06d}" for i in range(6)]
+    assert [facts(r) for r in read_results(run.path / "results.h5")] == [facts(r) for r in run.records]
+    minima = find_minima(run)
+    assert minima[0].enthalpy_per_atom == min(
+        r.relaxation.enthalpy_per_atom or 0.0 for r in run.records if r.relaxation.status == Status.CONVERGED
+    )
+
+
+def test_the_same_command_on_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
+    config = resolve(words(tmp_path / "run"))
+    first = search(config)
+    files = sorted(p.name for p in (first.path / "journal").iterdir())
+    again = search(config)
+    assert sorted(p.name for p in (first.path / "journal").iterdir()) == files
+    assert [r.finished for r in again.records] == [r.finished for r in first.records]
+
+
+def test_a_longer_run_keeps_what_is_there_and_draws_on(tmp_path: Path) -> None:
+    short = search(resolve(words(tmp_path / "run", num=3)))
+    long = search(resolve(words(tmp_path / "run", num=6)))
+    whole = search(resolve(words(tmp_path / "whole", num=6)))
+    assert [facts(r) for r in long.records] == [facts(r) for r in whole.records]
+    assert [r.finished for r in long.records[:3]] == [r.finished for r in short.records]
+    assert load_run(tmp_path / "run").config.num == 6
+
+
+def test_another_configuration_is_refused_with_the_difference(tmp_path: Path) -> None:
+    search(resolve(words(tmp_path / "run", num=1)))
+    before = (tmp_path / "run" / "config.toml").read_bytes()
+    with pytest.raises(InputError, match=r"belongs to another search \(seed: 3 in the run folder, 4 asked for\)"):
+        search(resolve(words(tmp_path / "run", num=1, seed=4)))
+    assert (tmp_path / "run" / "config.toml").read_bytes() == before
+
+
+def test_a_folder_of_something_else_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(InputError, match="is not a run folder"):
+        search(resolve(words(tmp_path)))
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"source": "randm"},
+        {"relaxer": "chgnt"},
+        {"relaxer": "emt"},
+        {"source_options": {"max_atempts": 3}},
+        {"relaxer": "lj", "relaxer_options": {"sgma": 1}},
+    ],
+)
+def test_nothing_is_written_for_what_cannot_be_used(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        search(resolve(words(tmp_path / "run", **changes)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_infeasible_target_says_why_and_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InfeasibleTarget, match="min_distances Na-Na 8"):
+        search(resolve(words(tmp_path / "run", min_distances={"Na-Na": 8.0}, volume_per_atom=[5, 6])))
+    assert not (tmp_path / "run").exists()
+
+
+def test_candidates_are_pure_functions_of_their_number(tmp_path: Path) -> None:
+    config = resolve(words(tmp_path / "run", num=8))
+    sources = make_sources(config)
+    in_order = [draw(config, sources, n).atoms for n in range(8)]
+    backwards = [draw(config, make_sources(config), n).atoms for n in reversed(range(8))]
+    assert in_order == backwards[::-1]
+    other_seed = resolve(words(tmp_path / "run", seed=4))
+    assert draw(other_seed, sources, 0).atoms != in_order[0]
+
+
+def test_sources_with_one_seed_draw_different_numbers() -> None:
+    assert candidate_rng(0, "random", 0).random() != candidate_rng(0, "unimat", 0).random()
+    assert candidate_rng(0, "random", 0).random() != candidate_rng(0, "random", 1).random()
+
+
+def test_sources_share_a_search_and_one_that_fails_costs_only_its_candidate(
+    tmp_path: Path, lattice_source: None
+) -> None:
+    run = search(resolve(words(tmp_path / "run", formula="Ar", source="random,lattice", num=6)))
+    names = [r.name for r in run.records]
+    assert names[:4] == ["Ar-random-000000", "Ar-lattice-000000", "Ar-random-000001", "Ar-lattice-000001"]
+    failed = run.records[3]
+    assert failed.relaxation.status == Status.ERROR
+    assert failed.relaxation.message == "ValueError: no candidate number one"
+    assert run.records[1].relaxation.status == Status.CONVERGED
+
+
+def test_bad_structures_do_not_stop_a_search(tmp_path: Path) -> None:
+    config = resolve(
+        words(tmp_path / "run", formula="Ar", formula_units="1-4", relaxer="toy_potentials:Poisoned", num=12)
+    )
+    run = search(config)
+    statuses = {r.relaxation.status for r in run.records}
+    assert len(run.records) == 12
+    assert {Status.ERROR, Status.NAN} < statuses
+
+
+class _Interrupted(LocalTasks):
+    """Asks the search to stop once three candidates are done."""
+
+    def __init__(self, config: SearchConfig, stop: Stop) -> None:
+        super().__init__(range(config.num), lambda finished: None)
+        self._stop, self._count = stop, 0
+
+    def done(self, finished: Finished) -> None:
+        self._count += 1
+        if self._count == 3:
+            self._stop.request("enough")
+
+
+def test_a_stopped_search_resumes_to_the_same_set_as_an_unbroken_one(tmp_path: Path) -> None:
+    config = resolve(words(tmp_path / "broken"))
+    (tmp_path / "broken").mkdir()
+    stop, journal = Stop(), Journal(tmp_path / "broken")
+    work_through(config, make_tools(config), _Interrupted(config, stop), journal, stop)
+    (tmp_path / "broken" / "config.toml").write_text(
+        'formula="NaCl"\nnum=6\nformula_units="1-2"\nrelaxer="toy_potentials:Pairs"\nmax_steps=60\n'
+        f'volume_per_atom="10-14"\nseed=3\nout="{tmp_path / "broken"}"\n'
+    )
+    assert pending_numbers(load_run(tmp_path / "broken"), config) == [3, 4, 5]
+    resumed = search(config)
+    unbroken = search(resolve(words(tmp_path / "unbroken")))
+    assert [facts(r) for r in resumed.records] == [facts(r) for r in unbroken.records]

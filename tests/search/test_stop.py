@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from xtalseek.search.stop import Stop, StopRequested
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_cuts_short_what_may_be_cut_short(number: signal.Signals) -> None:
+    stop = Stop()
+    with stop.listening(), pytest.raises(StopRequested), stop.interruptible():
+        os.kill(os.getpid(), number)
+        signal.pause()
+    assert stop.reason is not None
+    assert number.name in stop.reason
+
+
+def test_elsewhere_a_signal_is_remembered_and_nothing_is_cut() -> None:
+    stop, written = Stop(), []
+    with stop.listening():
+        os.kill(os.getpid(), signal.SIGTERM)
+        written.append("record")
+        with pytest.raises(StopRequested), stop.interruptible():
+            written.append("never begun")
+    assert written == ["record"]
+
+
+def test_the_time_limit_ends_a_relaxation() -> None:
+    stop = Stop()
+    with stop.listening(max_hours=0.02 / 3600), pytest.raises(StopRequested), stop.interruptible():
+        threading.Event().wait(60)
+    assert stop.reason == "the time limit was reached"
+
+
+def test_a_second_interrupt_is_python_s_own() -> None:
+    stop = Stop()
+    with stop.listening(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Stop().listening(max_hours=1):
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
