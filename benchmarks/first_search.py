@@ -12,6 +12,9 @@ import argparse
 import json
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +22,18 @@ from ase import Atoms
 from ase.build import bulk
 from ase.spacegroup import crystal
 from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from xtalseek.analysis import find_minima
 from xtalseek.records import Record
-from xtalseek.relax import RelaxSettings, make_relaxer
+from xtalseek.relax import Relaxer, RelaxSettings, make_relaxer
 from xtalseek.search.provenance import provenance
 from xtalseek.search.store import Run, load_run
 
 NUM, SEED = 60, 1
-TOLERANCES = {"ltol": 0.2, "stol": 0.3, "angle_tol": 5}
+TOLERANCES = {"ltol": 0.2, "stol": 0.3, "angle_tol": 5.0}
+MATCHER = StructureMatcher(ltol=TOLERANCES["ltol"], stol=TOLERANCES["stol"], angle_tol=TOLERANCES["angle_tol"])
 HIT_EV_PER_ATOM = 0.001
 
 
@@ -68,32 +73,69 @@ def wall_seconds(run: Run) -> float:
     return max(r.finished for r in run.records) - min(starts)
 
 
-def first_hit(run: Run, known: dict[str, Atoms], energies: dict[str, float]) -> dict[str, Any]:
-    """Relaxations and force calls, in the order of the candidates, up to the first that matches a known structure."""
-    matcher = StructureMatcher(**TOLERANCES)
-    structures = {name: AseAtomsAdaptor.get_structure(atoms) for name, atoms in known.items()}
-    calls, hits, first = 0, 0, None
-    for number, record in enumerate(run.records, start=1):
-        calls += record.relaxation.force_calls
-        found = matched(record, matcher, structures, energies)
-        hits += found is not None
-        if found is not None and first is None:
-            first = {"hit": found, "relaxations_to_hit": number, "force_calls_to_hit": calls}
-    return (first or {"hit": None, "relaxations_to_hit": None, "force_calls_to_hit": None}) | {"hits": hits}
+@dataclass(frozen=True, eq=False)
+class Known:
+    """The known structures of a composition, relaxed with the potential of the search; energies in eV/atom."""
+
+    structures: dict[str, Structure]
+    energies: dict[str, float]
 
 
-def matched(
-    record: Record, matcher: StructureMatcher, structures: dict[str, Any], energies: dict[str, float]
-) -> str | None:
-    """The known structure that a converged record matches, or "lower" where it lies below all within 1 meV/atom."""
+def relax_known(crystals: dict[str, Atoms], relaxer: Relaxer) -> Known:
+    """Relax the references as the candidates are."""
+    structures, energies = {}, {}
+    for name, result in zip(crystals, relaxer.relax(list(crystals.values())), strict=True):
+        assert result.status == "converged" and result.atoms is not None, (name, result.message)
+        assert result.enthalpy_per_atom is not None
+        structures[name] = AseAtomsAdaptor.get_structure(result.atoms)
+        energies[name] = result.enthalpy_per_atom
+    return Known(structures, energies)
+
+
+def matched(record: Record, known: Known) -> str | None:
+    """The known structure that a converged record matches, or "lower" where it lies no higher than 1 meV/atom above."""
     relaxation = record.relaxation
     if relaxation.status != "converged" or relaxation.atoms is None or relaxation.enthalpy_per_atom is None:
         return None
     structure = AseAtomsAdaptor.get_structure(relaxation.atoms)
-    for name, known in structures.items():
-        if matcher.fit(structure, known):
+    for name, crystal_known in known.structures.items():
+        if MATCHER.fit(structure, crystal_known):
             return name
-    return "lower" if relaxation.enthalpy_per_atom <= min(energies.values()) + HIT_EV_PER_ATOM else None
+    lowest = min(known.energies.values())
+    return "lower" if relaxation.enthalpy_per_atom <= lowest + HIT_EV_PER_ATOM else None
+
+
+def first_hit(run: Run, known: Known) -> dict[str, Any]:
+    """Relaxations and force calls, in the order of the candidates, up to the first hit; and the number of hits."""
+    found = [matched(record, known) for record in run.records]
+    calls = list(accumulate(record.relaxation.force_calls for record in run.records))
+    first = next((n for n, name in enumerate(found) if name is not None), None)
+    return {
+        "first_hit": None if first is None else found[first],
+        "relaxations_to_hit": None if first is None else first + 1,
+        "force_calls_to_hit": None if first is None else calls[first],
+        "hits": sum(name is not None for name in found),
+    }
+
+
+def row(formula: str, units: str, known: Known, runs: dict[int, Run]) -> dict[str, Any]:
+    """One line of the study; all but the wall times are the same for any number of ranks."""
+    run = next(iter(runs.values()))
+    lowest = find_minima(run)[0]
+    statuses = Counter(record.relaxation.status.value for record in run.records)
+    return {
+        "formula": formula,
+        "formula_units": units,
+        "lowest_ev_per_atom": round(lowest.enthalpy_per_atom, 4),
+        "space_group": lowest.space_group,
+        "lowest_is": matched(lowest.record, known),
+        "known_ev_per_atom": {name: round(energy, 4) for name, energy in known.energies.items()},
+        **first_hit(run, known),
+        "statuses": dict(statuses),
+        "fraction_converged": round(statuses["converged"] / len(run.records), 3),
+        "force_calls": sum(record.relaxation.force_calls for record in run.records),
+        **{f"wall_seconds_{ranks}_ranks": round(wall_seconds(found), 1) for ranks, found in runs.items()},
+    }
 
 
 def main() -> None:
@@ -106,32 +148,11 @@ def main() -> None:
     relaxer = make_relaxer("chgnet", RelaxSettings())
     rows = []
     for formula in options.systems:
-        units, known = references()[formula]
-        relaxed = {name: relaxer.relax([atoms])[0] for name, atoms in known.items()}
-        energies = {name: r.enthalpy_per_atom for name, r in relaxed.items() if r.enthalpy_per_atom is not None}
+        units, crystals = references()[formula]
+        known = relax_known(crystals, relaxer)
         runs = {ranks: run_search(formula, units, ranks, options.folder) for ranks in options.ranks}
-        run = runs[options.ranks[0]]
-        lowest = find_minima(run)[0]
-        converged = sum(r.relaxation.status == "converged" for r in run.records)
-        row = {
-            "formula": formula,
-            "formula_units": units,
-            "lowest_ev_per_atom": round(lowest.enthalpy_per_atom, 4),
-            "space_group": lowest.space_group,
-            "reference_ev_per_atom": {name: round(energy, 4) for name, energy in energies.items()},
-            "lowest_is": matched(
-                lowest.record,
-                StructureMatcher(**TOLERANCES),
-                {name: AseAtomsAdaptor.get_structure(atoms) for name, atoms in known.items()},
-                energies,
-            ),
-            **first_hit(run, {n: r.atoms for n, r in relaxed.items() if r.atoms is not None}, energies),
-            "fraction_converged": round(converged / len(run.records), 3),
-            "force_calls": sum(r.relaxation.force_calls for r in run.records),
-            **{f"wall_seconds_{ranks}_ranks": round(wall_seconds(found), 1) for ranks, found in runs.items()},
-        }
-        rows.append(row)
-        sys.stderr.write(json.dumps(row) + "\n")
+        rows.append(row(formula, units, known, runs))
+        sys.stderr.write(json.dumps(rows[-1]) + "\n")
     made_with = provenance(" ".join(sys.argv), max(options.ranks), 1)
     tolerances = TOLERANCES | {"hit_ev_per_atom": HIT_EV_PER_ATOM}
     sys.stdout.write(json.dumps({"made_with": made_with, "tolerances": tolerances, "systems": rows}, indent=1) + "\n")

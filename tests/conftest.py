@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from running import BIN, Run, command, environment
+from running import BIN, ROOT, Run, command, environment
 
 
 @pytest.fixture
@@ -32,3 +33,20 @@ def needs_mpirun() -> None:
     """Skip where no launcher stands beside this Python."""
     if not (BIN / "mpirun").exists():
         pytest.skip("no mpirun in this environment: pip install mpich")
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a clone would hold, uncommitted changes included."""
+    shown = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if shown.returncode:
+        pytest.skip("not a git checkout")
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in shown.stdout.splitlines():
+        if (ROOT / name).exists():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+    return copy
