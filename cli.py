@@ -52,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns
     -------
-    Exit status: 0 well, 1 the disk failed, 2 something given cannot be used, 3 no structure can satisfy the target.
+    Exit status: 0 well, 1 the disk failed, 2 something given cannot be used, 3 no structure can satisfy the target, 130
+    interrupted twice.
     """
     words = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -71,6 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
     except StorageError as error:
         sys.stderr.write(f"xtalseek: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("xtalseek: interrupted\n")
+        return 130
     except BrokenPipeError:  # the reader of our output, `head` for instance, has seen enough
         sys.stderr.close()
         return 0

@@ -68,7 +68,7 @@ def rank_table(
         lines += _columns([_HEADER, *cells])
         hidden = sum(not m.suspicious for m in minima) - len(ranked)
         if hidden:
-            lines.append(f"... and {hidden} more, up to the --top asked for")
+            lines.append(f"... and {hidden} more (all: xtalseek rank {run.path})")
     else:
         lines.append(nothing_converged(run))
     if suspicious:

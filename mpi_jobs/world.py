@@ -110,10 +110,11 @@ def _shared_memory() -> int:
 def limit_threads(threads: int) -> int:
     """Let the numerical libraries use so many threads, unless the user set OMP_NUM_THREADS; return the number in force.
 
-    It has to be called before torch is imported: two threads beside another busy rank run ten times slower than one.
+    It has to be called before torch is imported: two threads beside another busy rank run ten times slower than one. A
+    MKL_NUM_THREADS or the like that stands in the environment is overruled, for a forgotten one costs that factor.
     """
     given = os.environ.get("OMP_NUM_THREADS", "")
     threads = int(given) if given.isdigit() and int(given) > 0 else threads
     for name in _THREAD_VARIABLES:
-        os.environ.setdefault(name, str(threads))
+        os.environ[name] = str(threads)
     return threads

@@ -69,7 +69,7 @@ def make_progress(run: Run, config: SearchConfig) -> Progress:
 def search(config: SearchConfig, command: str = "", threads: int = 1) -> Run:
     """Run or resume a search in this process and return what its run folder then holds.
 
-    `mpi_jobs.search` does the same on many ranks.
+    `mpi_jobs.run_search` does the same on many ranks.
 
     Raises
     ------

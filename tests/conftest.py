@@ -10,6 +10,13 @@ import pytest
 from running import BIN, ROOT, Run, command, environment
 
 
+@pytest.fixture(autouse=True)
+def thread_variables_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command sets them for its own process, which in a test may be this one."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+
+
 @pytest.fixture
 def xtalseek(tmp_path: Path) -> Run:
     """Runs `xtalseek WORDS` in an empty folder and returns the finished process."""

@@ -37,6 +37,16 @@ def test_lattice_constants_come_near_experiment(chgnet: Potential, crystal: Atom
     assert (4 * result.atoms.get_volume()) ** (1 / 3) == pytest.approx(experiment, rel=0.02)
 
 
+def test_a_left_handed_cell_relaxes_to_the_same_crystal(chgnet: Potential) -> None:
+    """CHGNet takes the sign of the cell's determinant into the stress."""
+    right = bulk("MgO", "rocksalt", 4.4)
+    left = Atoms(right.numbers, cell=right.cell.array[[1, 0, 2]], positions=right.positions, pbc=True)
+    assert np.linalg.det(left.cell.array) * np.linalg.det(right.cell.array) < 0
+    results = AseRelaxer(chgnet, RelaxSettings()).relax([right, left])
+    assert [r.status for r in results] == [Status.CONVERGED] * 2
+    assert results[1].enthalpy_per_atom == pytest.approx(results[0].enthalpy_per_atom, abs=1e-5)
+
+
 def test_atoms_out_of_each_other_s_sight_fell_apart(chgnet: Potential) -> None:
     (result,) = AseRelaxer(chgnet, RelaxSettings()).relax([Atoms("Si", cell=[20, 20, 20], pbc=True)])
     assert result.status == Status.EXPLODED
