@@ -61,7 +61,8 @@ def test_a_process_on_its_own_has_all_its_cores() -> None:
 
 def test_ranks_divide_the_cores_they_share(needs_mpirun: None) -> None:
     code = (
-        "from xtalseek.mpi_jobs.world import *; w = find_world(); print(w.rank, w.size, share_of_cores(w), flush=True)"
+        "import os; from xtalseek.mpi_jobs.world import *; w = find_world()\n"
+        "os.write(1, f'{w.rank} {w.size} {share_of_cores(w)}\\n'.encode())"
     )
     ranks = 2 * len(os.sched_getaffinity(0))
     finished = subprocess.run(
