@@ -81,7 +81,7 @@ def rank_table(
         lines += [
             "",
             "H of the first is absolute, of the others relative to it.",
-            *wrap(f"Same minimum: {tolerances}.", 100),
+            *wrap(f"Same minimum: {tolerances}.", 80),
         ]
     return "\n".join(lines)
 
