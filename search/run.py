@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ def open_run(config: SearchConfig, made_with: Mapping[str, Any]) -> Run:
             raise InputError(
                 f"run folder {config.out!r} belongs to another search ({'; '.join(differing)}): give another --out"
             )
+        # A run once made longer stays that long, also where a later command asks for fewer candidates.
+        config = replace(config, num=max(config.num, run.config.num))
         if (run.config.num, run.config.max_hours) == (config.num, config.max_hours):
             return run
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -84,6 +84,8 @@ def test_a_longer_run_keeps_what_is_there_and_draws_on(tmp_path: Path) -> None:
     assert [facts(r) for r in long.records] == [facts(r) for r in whole.records]
     assert [r.finished for r in long.records[:3]] == [r.finished for r in short.records]
     assert load_run(tmp_path / "run").config.num == 6
+    assert len(search(resolve(words(tmp_path / "run", num=2))).records) == 6
+    assert load_run(tmp_path / "run").config.num == 6
 
 
 def test_another_configuration_is_refused_with_the_difference(tmp_path: Path) -> None:

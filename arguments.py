@@ -1,0 +1,154 @@
+"""The words of the command line, made from the configuration's fields, so that TOML and options share each of them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, NoReturn
+
+from . import __version__
+from .errors import InputError, unknown
+from .search.config import SearchConfig
+
+TARGET_WORDS = ("formula_units", "min_distances", "volume_per_atom", "symmetry_operations", "space_groups")
+SOURCE_WORDS = ("num", "source", *TARGET_WORDS, "pressure_gpa", "seed", "source_options")
+SETTING_WORDS = ("pressure_gpa", "force_tolerance", "stress_tolerance_gpa", "max_steps", "max_seconds")
+RELAX_WORDS = ("relaxer", *SETTING_WORDS, "relaxer_options")
+SEARCH_WORDS = (*SOURCE_WORDS, *RELAX_WORDS, "out", "max_hours")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        choice = re.match(r"argument .*: invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if choice:
+            allowed = [name.strip(" '") for name in choice[2].split(",")]
+            message = str(unknown("verb" if "VERB" in message else "choice", choice[1], allowed))
+        raise InputError(f"{message} (see `{self.prog} --help`)")
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The verb and its options, still as text where they are words of the configuration.
+
+    Raises
+    ------
+    InputError : an unknown verb or option, told with the nearest, or one that is missing.
+    SystemExit : after `--help` and `--version`.
+    """
+    parser = _Parser(prog="xtalseek", description="Search crystal structures: propose, relax, rank, compare.")
+    parser.add_argument("--version", action="version", version=f"xtalseek {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    def verb(name: str, text: str, example: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(
+            name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=f"example:  {example}",
+            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+
+    p = verb(
+        "search", "search a composition, or go on with a search", "mpirun -n 2 xtalseek search SrTiO3 -n 60 --out RUN"
+    )
+    _add_formula(p)
+    _add_words(p, SEARCH_WORDS)
+    p = verb("propose", "draw candidates without relaxing them", "xtalseek propose TiO2 -n 100 --out candidates.extxyz")
+    _add_formula(p)
+    _add_words(p, SOURCE_WORDS)
+    _add_out_file(p)
+    p = verb("relax", "relax structures from any files", "xtalseek relax *.cif --out relaxed.extxyz")
+    p.add_argument("files", nargs="+", metavar="FILE", help="structures in any format that ASE reads, or packed .res")
+    _add_words(p, RELAX_WORDS)
+    _add_out_file(p)
+    _add_json(p)
+    p = verb("status", "how far a search is, running or finished", "xtalseek status RUN")
+    _add_run(p)
+    _add_json(p)
+    p = verb("rank", "the lowest minima, duplicates united", "xtalseek rank RUN --top 10")
+    _add_run(p)
+    _add_top(p)
+    _add_json(p)
+    p = verb("report", "write RUN/report.html, one file that works offline", "xtalseek report RUN --png")
+    _add_run(p)
+    p.add_argument("--png", action="store_true", help="write the plots as PNG files too, to RUN/plots/")
+    p = verb("export", "write the minima for other programs", "xtalseek export RUN --format res --out minima.res")
+    _add_run(p)
+    p.add_argument("--format", choices=("cif", "res", "extxyz", "ase-db"), help="default: by the suffix of --out")
+    p.add_argument("--out", required=True, metavar="PATH", help="file or folder to write")
+    _add_top(p)
+    p.add_argument("--all", action="store_true", help="every relaxation, duplicates and failures too")
+    p = verb("version", "the version, with --json also of what it runs on", "xtalseek version --json")
+    _add_json(p)
+
+    options, extra = parser.parse_known_args(words)
+    if extra:
+        raise _not_known(extra[0], options.verb, verbs.choices[options.verb])
+    return options
+
+
+def given_words(options: argparse.Namespace, words: Iterable[str]) -> dict[str, Any]:
+    """Those of `words` that stand on the command line, as they were typed."""
+    typed = {name: getattr(options, name, None) for name in words}
+    return {name: value for name, value in typed.items() if value is not None}
+
+
+def default_words(words: Iterable[str]) -> dict[str, Any]:
+    """The configuration's default for each of `words`."""
+    wanted = set(words)
+    return {
+        word.name: word.default_factory() if word.default_factory is not MISSING else word.default
+        for word in fields(SearchConfig)
+        if word.name in wanted
+    }
+
+
+def _not_known(word: str, verb: str, parser: argparse.ArgumentParser) -> InputError:
+    if not word.startswith("-"):
+        return InputError(f"{word!r} is one word too many for `xtalseek {verb}` (see `xtalseek {verb} --help`)")
+    known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+    return unknown("option", word.partition("=")[0], known)
+
+
+def _add_formula(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("formula", nargs="?", metavar="FORMULA", help="one formula unit, such as SrTiO3")
+    parser.add_argument(
+        "--config", metavar="FILE.toml", help="read the words below from a file; options given here win"
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="run folder")
+
+
+def _add_out_file(parser: argparse.ArgumentParser) -> None:
+    text = "file by suffix: .extxyz, .res, .cif, .db, or a folder of CIFs"
+    parser.add_argument("--out", required=True, metavar="FILE", help=text)
+
+
+def _add_top(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--top", type=int, metavar="N", help="only the lowest N")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for a script to read")
+
+
+def _add_words(parser: argparse.ArgumentParser, words: Iterable[str]) -> None:
+    for word in fields(SearchConfig):
+        if word.name not in words:
+            continue
+        about = word.metadata
+        names = [f"--{word.name.replace('_', '-')}"] + ([about["short"]] if about["short"] else [])
+        default = _shown_default(word.default)
+        text = about["help"] + (f" (default: {default})" if default and "default" not in about["help"] else "")
+        parser.add_argument(*names, dest=word.name, metavar=about["example"], help=text.replace("%", "%%"))
+
+
+def _shown_default(default: Any) -> str:
+    """A default as it would be typed; empty where there is none to show."""
+    if default is MISSING or default is None:
+        return ""
+    if isinstance(default, tuple):
+        return (", " if all(isinstance(item, str) for item in default) else "-").join(map(str, default))
+    return f"{default:g}" if isinstance(default, float) else str(default)
