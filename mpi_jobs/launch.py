@@ -70,9 +70,10 @@ def _lead(
         world.comm.bcast(error)
         raise
     world.comm.bcast(None)
-    stop, meter, journal = Stop(), make_progress(run, config), Journal(run.path, rank=0)
+    pending = pending_numbers(run, config)
+    stop, meter, journal = Stop(), make_progress(run, config, len(pending)), Journal(run.path, rank=0)
     with world.aborting(), log_file(run.path), stop.listening(config.max_hours):
-        tasks = LocalTasks(pending_numbers(run, config), meter.update)
+        tasks = LocalTasks(pending, meter.update)
         coordinator = Coordinator(world.comm, tasks, stop, on_failure=world.abort)
         work_through(config, tools, tasks, journal, stop)
         journal.close()

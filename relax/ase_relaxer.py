@@ -51,8 +51,8 @@ class AseRelaxer:
     def _states(self, structure: Atoms, state: Relaxation, start: float) -> Iterator[Relaxation]:
         """Yield the sound states along the way, the last with the final status."""
         settings, radii = self.settings, self.potential.contact_radii
-        # The negative of a left-handed cell is the same lattice, right-handed: several potentials, CHGNet among them,
-        # give the stress of a left-handed one with the wrong sign.
+        # The negative of a left-handed cell is the same lattice, right-handed: CHGNet gives the stress of a left-handed
+        # one with the wrong sign.
         hand = -1.0 if np.linalg.det(np.nan_to_num(structure.cell.array)) < 0 else 1.0
         atoms = Atoms(structure.numbers, cell=hand * structure.cell.array, positions=structure.positions, pbc=True)
         fault = geometry_fault(atoms, radii, start_volume=math.inf)

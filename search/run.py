@@ -62,11 +62,11 @@ def pending_numbers(run: Run, config: SearchConfig) -> list[int]:
     return [number for number in range(config.num) if config.assignment(number) not in finished]
 
 
-def make_progress(run: Run, config: SearchConfig) -> Progress:
-    """The progress of `run`, counting on from what its journal holds."""
+def make_progress(run: Run, config: SearchConfig, left: int) -> Progress:
+    """The progress of `run`, of whose candidates `left` are still to do, counting on from what its journal holds."""
     enthalpies = [r.relaxation.enthalpy_per_atom for r in run.records if r.relaxation.status == "converged"]
     lowest = min((e for e in enthalpies if e is not None), default=None)
-    return progress(config.num, config.num - len(pending_numbers(run, config)), lowest)
+    return progress(config.num, config.num - left, lowest)
 
 
 def search(config: SearchConfig, command: str = "", threads: int = 1) -> Run:
@@ -80,10 +80,11 @@ def search(config: SearchConfig, command: str = "", threads: int = 1) -> Run:
     """
     tools = make_tools(config)
     run = open_run(config, provenance(command, ranks=1, threads=threads))
-    stop, meter, journal = Stop(), make_progress(run, config), Journal(run.path)
+    pending = pending_numbers(run, config)
+    stop, meter, journal = Stop(), make_progress(run, config, len(pending)), Journal(run.path)
     with log_file(run.path), stop.listening(config.max_hours):
         try:
-            work_through(config, tools, LocalTasks(pending_numbers(run, config), meter.update), journal, stop)
+            work_through(config, tools, LocalTasks(pending, meter.update), journal, stop)
         finally:
             meter.close()
             journal.close()
