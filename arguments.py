@@ -78,6 +78,14 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     p.add_argument("--out", required=True, metavar="PATH", help="file or folder to write")
     _add_top(p)
     p.add_argument("--all", action="store_true", help="every relaxation, duplicates and failures too")
+    p = verb(
+        "evaluate",
+        "measure a generator against known structures",
+        "xtalseek evaluate --data test.csv.gz --samples 1,5,20",
+    )
+    _add_evaluate(p)
+    p = verb("train", "train a generator on known structures", "xtalseek train --data train.csv.gz --out CKPT")
+    _add_train(p)
     p = verb("version", "the version, with --json also of what it runs on", "xtalseek version --json")
     _add_json(p)
 
@@ -132,6 +140,41 @@ def _add_top(parser: argparse.ArgumentParser) -> None:
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for a script to read")
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    text = "known structures: CSV with a column cif, any structure file, or a run folder"
+    parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help=text)
+    parser.add_argument(
+        "--model", metavar="CKPT", help="checkpoint of the generator (default: the one that comes along)"
+    )
+    text = "structures that another generator drew, in the same formats; matched to targets by name, or by composition"
+    parser.add_argument("--structures", nargs="+", metavar="FILE", help=text)
+    parser.add_argument("--samples", default="1", metavar="K,K,...", help="match@k for these numbers (default: 1)")
+    parser.add_argument("--limit", metavar="N", help="only N of the targets, drawn at random")
+    parser.add_argument("--seed", default="0", metavar="S", help="of the draw, and of the generator (default: 0)")
+    parser.add_argument("--source-options", metavar="NAME=VALUE", help="settings of the generator")
+    text = "COV-R and COV-P too, 0.2 s per structure; CUTOFF 0.4 (default; MP-20), 0.2 (Perov-5, Carbon-24)"
+    parser.add_argument("--coverage", nargs="?", const="0.4", metavar="CUTOFF", help=text)
+    parser.add_argument("--save", metavar="FILE", help="keep the samples: .extxyz, .cif, .res, .db")
+    _add_json(parser)
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    text = "structures to learn from: CSV with a column cif, any structure file, or a run folder"
+    parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help=text)
+    parser.add_argument("--held-out", nargs="+", metavar="FILE", help="others, to log loss and match rate on")
+    text = "checkpoint folder; the same command on it goes on where it was stopped"
+    parser.add_argument("--out", required=True, metavar="CKPT", help=text)
+    parser.add_argument("--model", default="unimat-sparse", help="unimat-sparse (default) or unimat-unet")
+    parser.add_argument("--passes", metavar="100", help="through the data; the learning rate falls over them")
+    parser.add_argument("--batch", metavar="128", help="structures of one step")
+    parser.add_argument("--learning-rate", metavar="7e-4", help="the highest")
+    parser.add_argument("--max-hours", metavar="12", help="stop cleanly after so many hours, to be gone on with")
+    parser.add_argument("--seed", metavar="0", help="of every random choice")
+    parser.add_argument("--settings", metavar="NAME=VALUE", help="of the model, as in width=128,layers=6")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
+    parser.add_argument("--half", action="store_true", help="write the weights as bfloat16, half the size")
 
 
 def _add_words(parser: argparse.ArgumentParser, words: Iterable[str]) -> None:

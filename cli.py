@@ -197,6 +197,26 @@ def export(options: argparse.Namespace, world: World) -> None:
     _print(f"{len(found)} structures written to {options.out}")
 
 
+def evaluate(options: argparse.Namespace, world: World) -> None:
+    """`xtalseek evaluate`."""
+    limit_threads(share_of_cores(world))
+    from .evaluate import run_evaluation
+
+    evaluation = run_evaluation(options)
+    _print(json.dumps(evaluation.to_json(), indent=1) if options.json else "\n".join(evaluation.lines()))
+
+
+def train(options: argparse.Namespace, world: World) -> None:
+    """`xtalseek train`."""
+    limit_threads(share_of_cores(world))
+    from .train import run_training
+
+    fitted = run_training(options)
+    done = fitted.progress
+    state = "trained" if done.step == done.steps else "stopped; the same command goes on"
+    _print(f"{state}: {done.passes:.1f} passes, {done.seconds / 3600:.2f} h, checkpoint {options.out}")
+
+
 def version(options: argparse.Namespace, world: World) -> None:
     """`xtalseek version`."""
     from .search.provenance import provenance
@@ -216,4 +236,6 @@ def _print(text: str) -> None:
     sys.stdout.flush()
 
 
-_VERBS = {call.__name__: call for call in (search, propose, relax, status, rank, report, export, version)}
+_VERBS = {
+    call.__name__: call for call in (search, propose, relax, status, rank, report, export, evaluate, train, version)
+}

@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ..files import write_atomic
 from ..records import Record, Status
-from ..search.store import Run, write_atomic
+from ..search.store import Run
 from .curves import Convergence, convergence
 from .minima import believable
 from .style import INK, MUTED, colour, dash, formula_text, log_ticks, tick_text

@@ -15,10 +15,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from ..files import write_atomic
 from ..formats import cif_text, res_text, safe_name
 from ..records import Status
 from ..search.progress import duration
-from ..search.store import CONFIG_FILE, Run, write_atomic
+from ..search.store import CONFIG_FILE, Run
 from ..structure_files import write_folder
 from .cells import draw_cell
 from .curves import Convergence, convergence

@@ -18,6 +18,9 @@ class Source(Protocol):
 
     Candidate `index` must be a pure function of the source's settings, the target, `index` and `rng`: never of earlier
     calls, so that any number of ranks, and a resumed run, draw the same candidates.
+
+    A source that is faster drawing several at once has an attribute `block`, their number: `rng` is then the same for
+    all indices with the same index // block, and the source may keep what it drew for the others.
     """
 
     def check(self, target: Target) -> None:
@@ -27,7 +30,11 @@ class Source(Protocol):
         """Draw candidate `index`; where bounded attempts find none, its `atoms` is None and `note` says why."""
 
 
-sources = Registry("source", {"random": "xtalseek.proposals.random:RandomSource"}, group="xtalseek.sources")
+sources = Registry(
+    "source",
+    {"random": "xtalseek.proposals.random:RandomSource", "unimat": "xtalseek.proposals.unimat.source:UniMatSource"},
+    group="xtalseek.sources",
+)
 
 
 def make_source(name: str, options: Mapping[str, Any] | None = None) -> Source:
@@ -51,3 +58,9 @@ def candidate_rng(seed: int, source: str, index: int) -> np.random.Generator:
     The source's name enters as its CRC-32, so that two sources with one seed draw independent numbers.
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(zlib.crc32(source.encode()), index)))
+
+
+def propose(source: Source, name: str, target: Target, index: int, seed: int) -> Candidate:
+    """Candidate `index` of the source called `name`, with the random numbers that are its own or its block's."""
+    block = getattr(source, "block", 1)
+    return source.propose(target, index, candidate_rng(seed, name, index // block * block))

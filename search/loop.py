@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ..proposals import Source, candidate_rng, make_source
+from ..proposals import Source, make_source, propose
 from ..records import Candidate, Record, Relaxation, Status
 from ..relax import Relaxer, check_name, make_relaxer
 from .config import SearchConfig
@@ -61,7 +61,7 @@ def draw(config: SearchConfig, sources: Mapping[str, Source], number: int) -> Ca
     source, index = config.assignment(number)
     start = time.perf_counter()
     try:
-        candidate = sources[source].propose(config.target, index, candidate_rng(config.seed, source, index))
+        candidate = propose(sources[source], source, config.target, index, config.seed)
     except Exception as error:  # a plug-in's fault must not cost the other candidates
         note = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         candidate = Candidate(config.target.name, source, index, atoms=None, note=note)

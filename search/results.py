@@ -16,9 +16,10 @@ import numpy as np
 from ase import Atoms
 
 from ..errors import InputError
+from ..files import write_atomic
 from ..records import Candidate, Record, Relaxation, Status
 from .config import to_toml
-from .store import Run, write_atomic
+from .store import Run
 
 RESULTS_FILE = "results.h5"
 FORMAT_VERSION = 1

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..files import write_atomic
 from .config import SearchConfig, difference, to_toml
 from .loop import make_tools, work_through
 from .progress import Progress, progress
 from .provenance import provenance
 from .results import write_results
 from .stop import Stop
-from .store import CONFIG_FILE, Journal, Run, load_run, write_atomic
+from .store import CONFIG_FILE, Journal, Run, load_run
 from .tasks import LocalTasks
 
 log = logging.getLogger("xtalseek")

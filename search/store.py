@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from ..errors import InputError, StorageError
+from ..files import sync_folder
 from ..records import Record, record_from_json, record_to_json
 from .config import SearchConfig, read_toml, resolve
 
@@ -74,7 +74,7 @@ class Journal:
             except FileExistsError:
                 session += 1
                 continue
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
             return file
 
 
@@ -129,29 +129,3 @@ def _journal_lines(folder: Path) -> Iterator[Record | None]:
                     yield record_from_json(json.loads(line)) if line.endswith(b"\n") else None
                 except (KeyError, TypeError, ValueError):
                     yield None
-
-
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a whole file so that a reader, or a kill, sees the old one or the new one and nothing between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,7 +15,7 @@ from xtalseek import __version__
 from xtalseek.cli import main
 from xtalseek.search.store import load_run
 
-VERBS = ("search", "propose", "relax", "status", "rank", "report", "export", "version")
+VERBS = ("search", "propose", "relax", "status", "rank", "report", "export", "evaluate", "train", "version")
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def test_every_verb_shows_an_example(verb: str, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["serch", "Si"], "unknown verb 'serch': allowed are export,*did you mean 'search'"),
+        (["serch", "Si"], "unknown verb 'serch': allowed are evaluate, export,*did you mean 'search'"),
         ([], "VERB"),
         (["search"], "formula: none given"),
         (["search", "Xx2O"], "unknown element*did you mean 'Xe'"),

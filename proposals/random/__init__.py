@@ -16,10 +16,10 @@ from ase import Atoms
 
 from ...errors import InputError
 from ...records import Candidate, Target
+from ..wyckoff import group_symbol
 from .feasibility import make_plan
 from .occupation import can_hold
 from .trial import NO_CELL, NO_OCCUPATION, try_once
-from .wyckoff import group_symbol
 
 NO_POSITIONS = "no Wyckoff positions"
 """Reject reason: no combination of Wyckoff positions of the group holds the atoms."""

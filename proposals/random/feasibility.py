@@ -11,9 +11,9 @@ import numpy as np
 from ...errors import InfeasibleTarget
 from ...formula import pair_key, parse_formula
 from ...records import Target
+from ..wyckoff import OPERATION_COUNTS, group_symbol, groups_by_operations
 from .occupation import can_hold
 from .radii import CLOSEST_PACKING, VOLUME_RANGE, Pair, estimated_volume, minimum_distances, packing
-from .wyckoff import OPERATION_COUNTS, group_symbol, groups_by_operations
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from .wyckoff import SpaceGroup, space_group
+from ..wyckoff import SpaceGroup, space_group
 
 WEIGHT_POWERS = (0.0, 2.0)
 """A position of multiplicity m is chosen with weight m^p, p uniform in this range and the same for all atoms of one
@@ -32,11 +32,12 @@ def free_multiplicities(group: SpaceGroup) -> tuple[int, ...]:
 def can_hold(number: int, counts: tuple[int, ...]) -> bool:
     """Whether atoms of `counts` (one entry a species) fill Wyckoff positions of space group `number` exactly."""
     group = space_group(number)
-    return _fits(tuple(sorted(counts)), fixed_positions(group), free_multiplicities(group))
+    return fits(tuple(sorted(counts)), fixed_positions(group), free_multiplicities(group))
 
 
 @lru_cache(maxsize=200_000)
-def _fits(counts: tuple[int, ...], fixed: FixedLeft, free: tuple[int, ...]) -> bool:
+def fits(counts: tuple[int, ...], fixed: FixedLeft, free: tuple[int, ...]) -> bool:
+    """Whether atoms of `counts` fill positions exactly: points that are left, and positions that hold any number."""
     if not counts:
         return True
     atoms, others = counts[0], counts[1:]
@@ -45,7 +46,7 @@ def _fits(counts: tuple[int, ...], fixed: FixedLeft, free: tuple[int, ...]) -> b
         rest = atoms - sum(n * multiplicity for n, (multiplicity, _) in zip(used, fixed, strict=True))
         if rest >= 0 and _sum_of(rest, free):
             left = tuple((m, unused - n) for n, (m, unused) in zip(used, fixed, strict=True))
-            if _fits(others, left, free):
+            if fits(others, left, free):
                 return True
     return False
 
@@ -93,7 +94,7 @@ def draw_occupation(
                     p.multiplicity for i, p in enumerate(group.positions) if p.freedom == 0 and i not in taken
                 )
                 remaining = tuple(sorted(n for n in (rest - position.multiplicity, *others) if n))
-                if _fits(remaining, tuple(sorted(left.items())), free):
+                if fits(remaining, tuple(sorted(left.items())), free):
                     break
                 allowed.remove(number)
             else:

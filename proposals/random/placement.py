@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from .wyckoff import SpaceGroup
+from ..wyckoff import SpaceGroup
 
 MAX_PUSHES = 200
 """Steps of pushing apart."""

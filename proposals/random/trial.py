@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 
+from ..wyckoff import space_group
 from .feasibility import Plan
 from .lattice import MAX_ASPECT, aspect, cell_from_metric, random_metric, reduce_metric
 from .occupation import draw_occupation
 from .placement import make_layout, place, self_distances
-from .wyckoff import space_group
 
 NO_CELL = "cell"
 """Reject reason: no well-shaped cell keeps every atom far enough from its own images."""

@@ -12,9 +12,10 @@ from ase import Atoms
 from ase.build import make_supercell
 from ase.spacegroup import crystal
 
+from xtalseek.files import write_atomic
 from xtalseek.records import Candidate, Record, Relaxation, Status
 from xtalseek.search.config import resolve, to_toml
-from xtalseek.search.store import Journal, Run, load_run, write_atomic
+from xtalseek.search.store import Journal, Run, load_run
 
 MakeRun = Callable[..., Run]
 MakeRecord = Callable[..., Record]

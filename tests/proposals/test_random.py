@@ -16,7 +16,7 @@ from xtalseek.proposals.random import RandomSource
 from xtalseek.proposals.random.feasibility import make_plan
 from xtalseek.proposals.random.lattice import random_metric, reduce_metric
 from xtalseek.proposals.random.radii import VOLUME_RANGE, estimated_volume, guess_charges, minimum_distances, packing
-from xtalseek.proposals.random.wyckoff import space_group
+from xtalseek.proposals.wyckoff import space_group
 from xtalseek.records import Candidate, Target
 
 TIGHT = {"Sr-Sr": 3.3, "Sr-Ti": 2.9, "Sr-O": 2.3, "Ti-Ti": 3.2, "Ti-O": 1.7, "O-O": 2.4}

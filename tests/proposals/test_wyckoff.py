@@ -8,7 +8,7 @@ import pytest
 import spglib
 
 from xtalseek.proposals.random.occupation import can_hold, draw_occupation
-from xtalseek.proposals.random.wyckoff import (
+from xtalseek.proposals.wyckoff import (
     OPERATION_COUNTS,
     UNIT,
     groups_by_operations,

@@ -6,9 +6,10 @@ import pytest
 from ase.build import bulk
 
 from xtalseek.errors import InputError, StorageError
+from xtalseek.files import write_atomic
 from xtalseek.records import Candidate, Record, Relaxation, Status
 from xtalseek.search.config import resolve, to_toml
-from xtalseek.search.store import CONFIG_FILE, Journal, load_run, write_atomic
+from xtalseek.search.store import CONFIG_FILE, Journal, load_run
 
 
 def record(index: int, energy: float = -1.0) -> Record:

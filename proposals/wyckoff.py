@@ -113,13 +113,14 @@ def group_symbol(number: int) -> str:
     return str(_type_of(first_hall_numbers()[number]).international_short)
 
 
-def primitive_operations(number: int) -> tuple[np.ndarray, np.ndarray]:
-    """The operations of group `number` (1-230) in a primitive setting of shortest vectors.
+def conventional_operations(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The operations of group `number` (1-230) in its first conventional setting, one for each rotation.
 
     Returns
     -------
     rotations : (n, 3, 3) integers.
-    translations : (n, 3) integers, in units of 1/UNIT.
+    translations : (n, 3) integers, in units of 1/24.
+    centring : (c, 3) integers, in units of 1/24: the lattice translations of the conventional cell, zero included.
     """
     data: Any = spglib.get_symmetry_from_database(first_hall_numbers()[number])
     rotations: np.ndarray = np.asarray(data["rotations"], dtype=int)
@@ -127,9 +128,18 @@ def primitive_operations(number: int) -> tuple[np.ndarray, np.ndarray]:
     is_centring = (rotations == np.eye(3, dtype=int)).all(axis=(1, 2))
     centring = translations[is_centring] % 24
     _, first = np.unique(rotations.reshape(-1, 9), axis=0, return_index=True)
-    rotations, translations = rotations[np.sort(first)], translations[np.sort(first)]
+    return rotations[np.sort(first)], translations[np.sort(first)], centring
+
+
+@lru_cache(maxsize=230)
+def primitive_basis(number: int) -> np.ndarray:
+    """The shortest primitive vectors of group `number`, as columns (3, 3) in units of the conventional cell's.
+
+    Coordinates go by x_conventional = basis @ x_primitive; cells, as rows, by primitive = basis.T @ conventional.
+    """
+    rotations, _, centring = conventional_operations(number)
     if len(centring) == 1:
-        return rotations, translations * (UNIT // 24)
+        return np.eye(3)
     # The shortest three vectors (in a metric that the group respects) that span the lattice.
     metric = np.swapaxes(rotations, 1, 2) @ rotations
     metric = metric.sum(axis=0) / len(rotations)
@@ -139,7 +149,21 @@ def primitive_operations(number: int) -> tuple[np.ndarray, np.ndarray]:
     vectors = vectors[np.argsort(lengths, kind="stable")][np.sort(lengths) > 0]
     triples = vectors[list(combinations(range(min(len(vectors), 16)), 3))]
     volumes = np.rint(np.linalg.det(triples)).astype(int)
-    basis = triples[np.argmax(np.abs(volumes) == 24**3 // len(centring))].T / 24
+    return triples[np.argmax(np.abs(volumes) == 24**3 // len(centring))].T / 24
+
+
+def primitive_operations(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """The operations of group `number` (1-230) in a primitive setting of shortest vectors.
+
+    Returns
+    -------
+    rotations : (n, 3, 3) integers.
+    translations : (n, 3) integers, in units of 1/UNIT.
+    """
+    rotations, translations, centring = conventional_operations(number)
+    if len(centring) == 1:
+        return rotations, translations * (UNIT // 24)
+    basis = primitive_basis(number)
     inverse = np.linalg.inv(basis)
     rotations = np.rint(inverse @ rotations @ basis).astype(int)
     translations = np.rint(translations @ inverse.T).astype(int)

@@ -1,0 +1,1 @@
+"""Conditional UniMat diffusion: crystals written on the periodic table, generated for a given composition."""

@@ -1,0 +1,138 @@
+"""Checkpoints: a folder with the weights (safetensors) and a JSON of everything else. Reading one runs no code from it.
+
+CKPT/model.safetensors    weights
+CKPT/model.json           version, model name, settings, and where the data came from
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from ...errors import InputError, StorageError, unknown
+from ...files import write_atomic
+from .model import UniMatModel
+from .sparse import SparseConfig, SparseModel
+from .unet_config import UNetConfig
+from .unet_model import UNetModel
+
+VERSION = 1
+"""Of the checkpoint's format; raised when an old one can no longer be read as it is."""
+MODELS: dict[str, tuple[type, type[UniMatModel]]] = {
+    SparseModel.name: (SparseConfig, SparseModel),
+    UNetModel.name: (UNetConfig, UNetModel),
+}
+DEFAULT = Path(__file__).with_name("default")
+"""The checkpoint that the package carries."""
+
+
+def new_model(name: str, settings: Mapping[str, Any] | None = None) -> UniMatModel:
+    """A model with fresh weights.
+
+    Parameters
+    ----------
+    name : one of `MODELS`.
+    settings : fields of its configuration; the others take their defaults.
+
+    Raises
+    ------
+    InputError : unknown name or setting, or a value that cannot be used.
+    """
+    if name not in MODELS:
+        raise unknown("model", name, MODELS)
+    config_type, model_type = MODELS[name]
+    known = [f.name for f in fields(config_type)]
+    values = dict(settings or {})
+    for key in values:
+        if key not in known:
+            raise unknown(f"setting of {name}", key, known)
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    try:
+        return model_type(config_type(**values))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def save_checkpoint(model: UniMatModel, folder: Path, card: Mapping[str, Any], half: bool = False) -> None:
+    """Write `model` to `folder`, each file whole or not at all.
+
+    Parameters
+    ----------
+    card : what is worth knowing of how it was trained; plain JSON values.
+    half : keep the weights as bfloat16, half the size; they are read back as float32.
+
+    Raises
+    ------
+    StorageError : the folder cannot be written.
+    """
+    weights = {
+        name: value.detach()
+        .cpu()
+        .to(torch.bfloat16 if half and value.is_floating_point() else value.dtype)
+        .contiguous()
+        for name, value in model.state_dict().items()
+    }
+    page = {"version": VERSION, "model": model.name, "config": asdict(model.config), "card": dict(card)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / "model.safetensors", save(weights))
+        write_atomic(folder / "model.json", json.dumps(page, indent=1).encode())
+    except OSError as error:
+        raise StorageError(f"checkpoint {str(folder)!r} cannot be written: {error.strerror}") from error
+
+
+def load_checkpoint(folder: Path) -> tuple[UniMatModel, dict[str, Any]]:
+    """The model in evaluation mode, and its card.
+
+    Raises
+    ------
+    InputError : not a checkpoint, cut short, made by another program or by another version: one line with what to do.
+    """
+    page = _read_page(folder)
+    model = new_model(page["model"], page["config"])
+    try:
+        weights = load((folder / "model.safetensors").read_bytes())
+    except OSError as error:
+        raise InputError(f"checkpoint {str(folder)!r}: model.safetensors cannot be read: {error.strerror}") from error
+    except (SafetensorError, ValueError) as error:
+        raise InputError(
+            f"checkpoint {str(folder)!r}: model.safetensors is cut short or is not safetensors ({error}); copy it again"
+        ) from error
+    expected = model.state_dict()
+    wrong = [n for n, value in expected.items() if n not in weights or weights[n].shape != value.shape]
+    wrong += [n for n in weights if n not in expected]
+    if wrong:
+        raise InputError(
+            f"checkpoint {str(folder)!r}: the weights are not those of {page['model']} with these settings "
+            f"({wrong[0]} differs); model.json and model.safetensors must come from one training"
+        )
+    model.load_state_dict({name: value.to(expected[name].dtype) for name, value in weights.items()})
+    model.eval()
+    return model, page["card"]
+
+
+def _read_page(folder: Path) -> dict[str, Any]:
+    try:
+        page = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{str(folder)!r} is not a checkpoint: model.json cannot be read ({error.strerror}); "
+            "a checkpoint is the folder that `xtalseek train --out` wrote"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"checkpoint {str(folder)!r}: model.json is not JSON ({error}); copy it again") from error
+    if not isinstance(page, dict) or not {"version", "model", "config", "card"} <= page.keys():
+        raise InputError(f"checkpoint {str(folder)!r}: model.json was not written by `xtalseek train`")
+    if page["version"] != VERSION:
+        raise InputError(
+            f"checkpoint {str(folder)!r} has version {page['version']}, this xtalseek reads version {VERSION}: "
+            "train it again, or install the xtalseek that wrote it"
+        )
+    return page
