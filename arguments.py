@@ -156,6 +156,8 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source-options", metavar="NAME=VALUE", help="settings of the generator")
     text = "COV-R and COV-P too, 0.2 s per structure; CUTOFF 0.4 (default; MP-20), 0.2 (Perov-5, Carbon-24)"
     parser.add_argument("--coverage", nargs="?", const="0.4", metavar="CUTOFF", help=text)
+    text = "distance of energies too, by single points of this potential: chgnet, or module:Class"
+    parser.add_argument("--energies", metavar="POTENTIAL", help=text)
     parser.add_argument("--save", metavar="FILE", help="keep the samples: .extxyz, .cif, .res, .db")
     _add_json(parser)
 

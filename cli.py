@@ -214,7 +214,8 @@ def train(options: argparse.Namespace, world: World) -> None:
     fitted = run_training(options)
     done = fitted.progress
     state = "trained" if done.step == done.steps else "stopped; the same command goes on"
-    _print(f"{state}: {done.passes:.1f} passes, {done.seconds / 3600:.2f} h, checkpoint {options.out}")
+    if fitted.rank == 0:
+        _print(f"{state}: {done.passes:.1f} passes, {done.seconds / 3600:.2f} h, checkpoint {options.out}")
 
 
 def version(options: argparse.Namespace, world: World) -> None:

@@ -6,8 +6,11 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
+from ase import Atoms
 
 from .analysis.assignment import Samples, assign, compositions, sample_name
 from .analysis.evaluation import Evaluation, evaluate_samples
@@ -63,6 +66,7 @@ def run_evaluation(options: argparse.Namespace) -> Evaluation:
         samples,
         ks,
         coverage_cutoff=cutoff,
+        energies=None if options.energies is None else _energies(options.energies),
         bad_rows=len(bad),
         seconds=seconds,
         notes=notes,
@@ -81,6 +85,26 @@ def _draw(
     show = _progress("drawing") or (lambda done, total: None)
     drawn = generator.generate(wanted, samples, seed, dict(settings), progress=lambda done: show(done, len(wanted)))
     return [list(row) for row in drawn], time.perf_counter() - start
+
+
+def _energies(potential: str) -> Callable[[list[Atoms]], np.ndarray]:
+    """Energies per atom (eV) by a potential; structures that it cannot take are left out of the distribution."""
+    from .relax.potentials import load_potential
+
+    calculator = load_potential(potential, {}).calculator
+
+    def energies(structures: list[Atoms]) -> np.ndarray:
+        found = []
+        for atoms in structures:
+            copy = atoms.copy()
+            copy.calc = calculator
+            try:
+                found.append(copy.get_potential_energy() / len(copy))
+            except Exception:  # a potential may raise anything on a structure it was not made for
+                continue
+        return np.array(found)
+
+    return energies
 
 
 def _save(path: str, targets: Dataset, samples: Samples) -> list[str]:

@@ -17,6 +17,7 @@ from .analysis.assignment import compositions
 from .analysis.matching import match_distances, primitive_cells
 from .datasets import Dataset, read_dataset
 from .errors import InputError
+from .proposals.unimat.checkpoint import new_model
 from .proposals.unimat.fit import Fitted, Material, fit
 from .proposals.unimat.generate import Generator
 from .proposals.unimat.model import UniMatModel
@@ -42,6 +43,7 @@ def run_training(options: argparse.Namespace) -> Fitted:
     }
     settings = replace(TrainSettings(), **given)
     model_settings = parse_word("source_options", options.settings or {})
+    new_model(options.model, model_settings)  # a misspelt word is told before the data is read
     hours = None if options.max_hours is None else parse_word("max_hours", options.max_hours)
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
@@ -66,7 +68,7 @@ def run_training(options: argparse.Namespace) -> Fitted:
         device=device,
         half=options.half,
     )
-    if first:
+    if fitted.rank == 0:
         for number, why in fitted.refused[:5]:
             sys.stderr.write(f"{data.names[number]}: left out, {why}\n")
         if len(fitted.refused) > 5:

@@ -26,6 +26,7 @@ SALTS = {"mp-1": bulk("NaCl", "rocksalt", a=5.64, cubic=True), "mp-2": bulk("CsC
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path.parent))  # its font list is none of our business
 
 
 @pytest.fixture

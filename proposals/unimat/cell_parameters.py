@@ -43,10 +43,15 @@ def cell_features(cellpar: np.ndarray, atoms: int) -> np.ndarray:
 
 def cell_from_features(features: np.ndarray, atoms: int) -> np.ndarray:
     """Edges (Å) and angles (degrees) of a cell with volume: angles that close no cell are drawn towards 90 degrees."""
-    angles = np.clip(features[3:], 30, 150)
+    angles = mended_angles(np.clip(features[3:], 30, 150))
+    return np.concatenate([np.exp(features[:3]) * atoms ** (1 / 3), angles])
+
+
+def mended_angles(angles: np.ndarray) -> np.ndarray:
+    """Angles (degrees) that close a cell: the same, or drawn towards 90 degrees as far as need be."""
     while squared_volume(angles) < MIN_SQUARED_VOLUME:
         angles = 90 + 0.9 * (angles - 90)
-    return np.concatenate([np.exp(features[:3]) * atoms ** (1 / 3), angles])
+    return angles
 
 
 def squared_volume(angles: np.ndarray) -> float:

@@ -53,7 +53,10 @@ def new_model(name: str, settings: Mapping[str, Any] | None = None) -> UniMatMod
     for key in values:
         if key not in known:
             raise unknown(f"setting of {name}", key, known)
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    defaults = {f.name: f.default for f in fields(config_type)}
+    for key, value in values.items():
+        if isinstance(defaults[key], tuple):  # JSON has lists, the command line single numbers
+            values[key] = tuple(value) if isinstance(value, list | tuple) else (value,)
     try:
         return model_type(config_type(**values))
     except (TypeError, ValueError) as error:
@@ -128,7 +131,9 @@ def _read_page(folder: Path) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise InputError(f"checkpoint {str(folder)!r}: model.json is not JSON ({error}); copy it again") from error
-    if not isinstance(page, dict) or not {"version", "model", "config", "card"} <= page.keys():
+    kinds = {"model": str, "config": dict, "card": dict}
+    whole = isinstance(page, dict) and all(isinstance(page.get(name), kind) for name, kind in kinds.items())
+    if not whole or "version" not in page:
         raise InputError(f"checkpoint {str(folder)!r}: model.json was not written by `xtalseek train`")
     if page["version"] != VERSION:
         raise InputError(

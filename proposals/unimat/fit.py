@@ -47,11 +47,19 @@ class Material:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What came of it: the model, where training stands, and (number, why) of the structures that it could not take."""
+    """What came of it.
+
+    Attributes
+    ----------
+    progress : where training stands.
+    refused : (number, why) of the structures that the model could not take.
+    rank : of this process among those that torchrun started; 0 without it.
+    """
 
     model: UniMatModel
     progress: Progress
     refused: list[tuple[int, str]]
+    rank: int
 
 
 def fit(
@@ -87,7 +95,6 @@ def fit(
     config_type, _ = MODELS.get(name, (None, None))
     fitted = getattr(config_type, "fitted", None)
     if fitted is not None:
-        new_model(name, model_settings)  # a wrong setting is told by its name
         model_settings = asdict(fitted(data.structures, data.formation_energies, **model_settings))
     model = new_model(name, model_settings)
     arrays, refused = _prepared(model, data, folder / "training", rank)
@@ -115,7 +122,7 @@ def fit(
         model, arrays, settings, folder / "training", held_out=others, max_seconds=max_seconds, device=device,
         save=lambda progress: save_checkpoint(model, folder, card(progress), half), after_pass=after_pass,
     )  # fmt: skip
-    return Fitted(model, progress, refused)
+    return Fitted(model, progress, refused, rank)
 
 
 def _prepared(

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 
+from ...errors import InputError
 from ..random.radii import VOLUME_RANGE, estimated_volume, minimum_distances
 from .checkpoint import DEFAULT, load_checkpoint
 from .model import UniMatModel
+from .repair import Distances, keep_apart
 
-Distances = Mapping[tuple[str, str], float]
-"""Shortest allowed distance (Å) by sorted pair of symbols."""
-Accept = Callable[[Atoms], Atoms | None]
+Accept = Callable[[Atoms], tuple[Atoms, bool] | None]
+"""Gives a structure back as it is let through, and whether it had to be changed; None throws it away."""
+REDRAWS = 5
 BATCH = 128
 """Structures that go through the network together."""
 
@@ -32,10 +33,12 @@ class Drawn:
     Attributes
     ----------
     atoms : None where every attempt had atoms too close.
+    repaired : whether atoms had to be pushed apart.
     redraws : attempts that were thrown away before it.
     """
 
     atoms: Atoms | None
+    repaired: bool
     redraws: int
 
 
@@ -69,10 +72,10 @@ class Generator:
         draws : which draw of its composition each is: 0 is the likeliest, later ones reach further.
         rng : everything random follows from it.
         options : the sampler's settings.
-        accept : what to make of a structure; None throws it away.
+        accept : what is let through.
         redraws : how often a structure that was thrown away is drawn again.
         """
-        result = [Drawn(None, 0)] * len(compositions)
+        result = [Drawn(None, False, 0)] * len(compositions)
         pending = list(range(len(compositions)))
         for attempt in range(redraws + 1):
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -81,7 +84,7 @@ class Generator:
             )
             for i, atoms in zip(pending, structures, strict=True):
                 accepted = accept(atoms)
-                result[i] = Drawn(accepted, attempt + (accepted is None))
+                result[i] = Drawn(*accepted, attempt) if accepted is not None else Drawn(None, False, attempt + 1)
             pending = [i for i in pending if result[i].atoms is None]
             if not pending:
                 break
@@ -99,11 +102,14 @@ class Generator:
 
         Parameters
         ----------
-        options : the sampler's settings, and `redraws` (default 3).
+        options : the sampler's settings, and `redraws`, how often a structure is drawn again at most.
         progress : called with the number of compositions done.
         """
         settings = dict(options)
-        redraws = int(settings.pop("redraws", 3))
+        redraws = settings.pop("redraws", REDRAWS)
+        if isinstance(redraws, bool) or not isinstance(redraws, int) or redraws < 0:
+            raise InputError(f"redraws: {redraws!r} is not a whole number from 0 up")
+        self.model.check({}, settings)
         # Compositions of like size go together, for less padding; each keeps its own place in the answer.
         order = sorted(range(len(compositions)), key=lambda i: sum(compositions[i].values()))
         results: list[list[Atoms | None]] = [[] for _ in compositions]
@@ -129,9 +135,9 @@ def load_generator(checkpoint: str | Path | None = None) -> Generator:
     return Generator(*load_checkpoint(Path(checkpoint) if checkpoint else DEFAULT))
 
 
-def _accept_default(atoms: Atoms) -> Atoms | None:
-    """The structure where it keeps the random source's minimum distances: 99 % of the shortest in crystals do."""
-    return atoms if is_apart(atoms, _default_distances(tuple(sorted(Counter(atoms.symbols).items())))) else None
+def _accept_default(atoms: Atoms) -> tuple[Atoms, bool] | None:
+    """The structure held to the random source's minimum distances, which 99 % of the shortest in crystals exceed."""
+    return keep_apart(atoms, _default_distances(tuple(sorted(Counter(atoms.symbols).items()))))
 
 
 @lru_cache(maxsize=1000)
@@ -140,18 +146,3 @@ def _default_distances(counts: tuple[tuple[str, int], ...]) -> Distances:
     return minimum_distances(
         composition, {}, VOLUME_RANGE[0] * estimated_volume(composition) * sum(composition.values())
     )[0]
-
-
-def is_apart(atoms: Atoms, distances: Distances) -> bool:
-    """Whether no two atoms, nor an atom and its own image, are closer than `distances`; NaN is never apart."""
-    if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all() or atoms.get_volume() < 1:
-        return False
-    limits = {pair: d for pair, d in distances.items() if d > 0}
-    if not limits:
-        return True
-    first, second, distance = neighbor_list("ijd", atoms, max(limits.values()), self_interaction=False)
-    symbols = np.array(atoms.get_chemical_symbols())
-    return all(
-        d >= limits.get((min(a, b), max(a, b)), 0.0)
-        for a, b, d in zip(symbols[first], symbols[second], distance, strict=True)
-    )

@@ -64,7 +64,7 @@ def mask_batch(arrays: Arrays, rows: np.ndarray, rng: np.random.Generator, table
     cell, cell_free = cell_fields(arrays["cell"][rows].astype(np.float64), group, atoms, tables)
     site_mask, cell_mask = _hidden_numbers(free, cell_free, rng)
     known = np.where(placing[:, None, None], ~free, ~site_mask)
-    cell_known = np.where(placing[:, None], ~cell_free, ~cell_mask)
+    cell_known = np.where(placing[:, None], ~cell_free, ~cell_mask) & ~hide_group[:, None]
     site_mask &= ~placing[:, None, None]
     cell_mask &= ~placing[:, None]
     seen = coordinates + jitter * rng.standard_normal(coordinates.shape) * free
@@ -74,7 +74,7 @@ def mask_batch(arrays: Arrays, rows: np.ndarray, rng: np.random.Generator, table
     waves, waves_known = orbit_waves(position_t, coordinates_t, known_t.all(2) & is_orbit, tables)
     numpy_batch = {
         "group": np.where(hide_group, 0, group),
-        "cell": cell * cell_known, "cell_known": cell_known & ~hide_group[:, None],
+        "cell": cell * cell_known, "cell_known": cell_known,
         "kind": kind, "element": of_tokens(element) * (kind > 0), "position": position_t,
         "slot": of_tokens(slot) * is_orbit, "left": left, "total": of_tokens(total) * (kind > 0),
         "coordinates": coordinates_t, "known": known_t, "waves": waves, "waves_known": waves_known,
@@ -206,7 +206,7 @@ def orbit_waves(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Means over each orbit's atoms of cos and sin(2 pi h x): (..., 128), zero where not all is known, and where it is.
 
-    They say where the atoms are, whichever of them is the representative.
+    In a primitive setting they are the same whichever atom is the representative.
     """
     most = int(tables.multiplicity[position].max(initial=1))
     sites = np.einsum("...mij,...j->...mi", tables.directions[position][..., :most, :, :], coordinates)

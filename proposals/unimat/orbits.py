@@ -15,7 +15,7 @@ import spglib
 from ase import Atoms
 from pymatgen.core import Element
 
-from .setting import SHIFTS, Position, Setting, setting
+from .setting import Position, Setting, setting
 
 SYMMETRY_TOLERANCES = (0.1, 0.02, 0.005)
 """Å; tried in turn where the looser one leads to no consistent description."""
@@ -145,13 +145,13 @@ def _equivalent_sites(group: Setting, sites: np.ndarray) -> list[np.ndarray]:
 
 
 def _fits(group: Setting, position: Position, sites: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether sites (..., 3) are representatives of the position, and their coordinates modulo 1 (..., 8, 3)."""
-    wrapped = sites % 1
-    coordinates = (wrapped[..., None, :] + SHIFTS) * position.free
+    """Whether sites (..., 3) are representatives of the position, and their free coordinates in [0, 1) (..., 3)."""
+    # A site that needs a coordinate beyond 1 is no representative: in R3m, y + 1 is another site (y/2, y, z) than y.
+    coordinates = sites % 1 * position.free
     points = coordinates @ position.directions[0].T + position.offsets[0]
-    difference = wrapped[..., None, None, :] - points[..., None, :] - group.centring
+    difference = (sites - points)[..., None, :] - group.centring
     close = (np.abs(difference - np.rint(difference)).max(axis=-1) < MATCH).any(axis=-1)
-    return close, coordinates % 1
+    return close, coordinates
 
 
 def _position_of(group: Setting, sites: np.ndarray) -> np.ndarray:
@@ -161,7 +161,7 @@ def _position_of(group: Setting, sites: np.ndarray) -> np.ndarray:
     for index, position in enumerate(group.positions):
         if position.multiplicity != expected:
             continue
-        fits = _fits(group, position, sites)[0].any(axis=(1, 2))
+        fits = _fits(group, position, sites)[0].any(axis=1)
         found[(found < 0) & fits] = index
     if (found < 0).any():
         raise NoDescriptionError("an orbit lies on no Wyckoff position")
@@ -198,7 +198,7 @@ def _origins(
         if (int(order_keys[k]), int(letters[k])) == first:
             position = group.positions[first[1]]
             close, _ = _fits(group, position, sites[members])
-            found += [sites[site] * group.polar for site in members[close.any(axis=1)]]
+            found += [sites[site] * group.polar for site in members[close]]
     return found
 
 

@@ -66,8 +66,11 @@ class SparseSampling:
         for name in options:
             if name not in known:
                 raise unknown("option", name, known)
+        values = dict(options)
+        if isinstance(values.get("space_groups"), int):
+            values["space_groups"] = (values["space_groups"],)
         try:
-            return cls(**options)
+            return cls(**values)
         except TypeError as error:
             raise InputError(f"options {dict(options)}: {error}") from error
 
@@ -77,8 +80,10 @@ class SparseSampling:
                 raise InputError(f"{name}: {getattr(self, name)} is not above zero")
         if not 0 < self.nucleus <= 1:
             raise InputError(f"nucleus: {self.nucleus} is not between 0 and 1")
-        if self.passes < 1:
+        if not isinstance(self.passes, int) or self.passes < 1:
             raise InputError(f"passes: {self.passes} is not a whole number from 1 up")
+        if any(not isinstance(n, int) or not 1 <= n <= 230 for n in self.space_groups):
+            raise InputError(f"space_groups: {self.space_groups} are not numbers from 1 to 230")
 
 
 def draw(
@@ -133,7 +138,8 @@ def _choose_groups(
     for number, draft in enumerate(drafts):
         by_composition.setdefault(tuple(draft.counts.items()), []).append(number)
     firsts = [numbers[0] for numbers in by_composition.values()]
-    logits = model.group_logits(model.encode(make_state([drafts[i] for i in firsts], model.vocabulary)))
+    state = make_state([drafts[i] for i in firsts], model.vocabulary).to(model.ranges.device)
+    logits = model.group_logits(model.encode(state)).cpu()
     for (counts, numbers), row in zip(by_composition.items(), logits.double().numpy(), strict=True):
         highest = max(draws[i] for i in numbers) if attempt < 2 else GROUPS_BY_CHANCE
         sequence = share_out(row[1:], tuple(n for _, n in counts), highest + 1, settings, model.vocabulary)
@@ -214,8 +220,8 @@ def _place(model: SparseModel, drafts: list[Draft], settings: SparseSampling, rn
     tables = model.vocabulary
     dead_ends: Counter[int] = Counter()
     while open_drafts := [i for i, draft in enumerate(drafts) if draft.left(tables)]:
-        state = make_state([drafts[i] for i in open_drafts], tables)
-        logits = model.position_logits(model.encode(state), state.group).numpy()
+        state = make_state([drafts[i] for i in open_drafts], tables).to(model.ranges.device)
+        logits = model.position_logits(model.encode(state), state.group).cpu().numpy()
         for row, i in enumerate(open_drafts):
             draft = drafts[i]
             left = draft.left(tables)
@@ -244,15 +250,15 @@ def _place(model: SparseModel, drafts: list[Draft], settings: SparseSampling, rn
 def _fill_in(model: SparseModel, drafts: list[Draft], settings: SparseSampling, rng: np.random.Generator) -> None:
     """Draw all numbers that symmetry leaves free, the surest first."""
     tables = model.vocabulary
-    low, high = model.ranges.numpy().T
+    low, high = model.ranges.cpu().numpy().T
     missing = np.array([(~d.known).sum() + (~d.cell_known).sum() for d in drafts])
     share = -(-missing // settings.passes)
     while True:
         unfinished = [i for i, d in enumerate(drafts) if not (d.known.all() and d.cell_known.all())]
         if not unfinished:
             return
-        hidden = model.encode(make_state([drafts[i] for i in unfinished], tables))
-        site_logits, cell_logits = model.site_logits(hidden).numpy(), model.cell_logits(hidden).numpy()
+        hidden = model.encode(make_state([drafts[i] for i in unfinished], tables).to(model.ranges.device))
+        site_logits, cell_logits = model.site_logits(hidden).cpu().numpy(), model.cell_logits(hidden).cpu().numpy()
         for row, i in enumerate(unfinished):
             draft = drafts[i]
             k = len(draft.placed)

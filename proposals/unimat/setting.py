@@ -19,7 +19,6 @@ SYSTEMS = (
     (2, "triclinic"), (15, "monoclinic"), (74, "orthorhombic"), (142, "tetragonal"), (194, "hexagonal"), (230, "cubic"),
 )  # fmt: skip
 """Last group of each lattice system; trigonal groups are described on hexagonal axes."""
-SHIFTS = np.array(list(product((0, 1), repeat=3)), dtype=float)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,11 @@ from ase import Atoms
 from ...errors import InfeasibleTarget, InputError
 from ...formula import pair_key
 from ...records import Candidate, Target
+from ..random.occupation import can_hold
 from ..random.radii import VOLUME_RANGE, estimated_volume, minimum_distances
 from ..wyckoff import groups_by_operations
-from .generate import Drawn, is_apart, load_generator
+from .generate import REDRAWS, Drawn, load_generator
+from .repair import keep_apart
 
 BLOCKS_KEPT = 4
 """Blocks that a source remembers: the candidates of one are asked for one by one."""
@@ -38,7 +40,7 @@ class UniMatSource:
     InputError : naming the option, the value and what is allowed.
     """
 
-    def __init__(self, checkpoint: str = "", block: int = 20, redraws: int = 5, **options: Any) -> None:
+    def __init__(self, checkpoint: str = "", block: int = 20, redraws: int = REDRAWS, **options: Any) -> None:
         for name, value, least in (("block", block, 1), ("redraws", redraws, 0)):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name}: {value!r} is not a whole number from {least} up, such as 20")
@@ -52,7 +54,6 @@ class UniMatSource:
     def check(self, target: Target) -> None:
         """Raise `InfeasibleTarget` where the model cannot draw the target at all."""
         self._units(target)
-        self._options(target)
 
     def propose(self, target: Target, index: int, rng: np.random.Generator) -> Candidate:
         """Draw candidate `index`; `rng` is that of its block, so that a block is drawn once for all its candidates.
@@ -70,16 +71,23 @@ class UniMatSource:
                 self._blocks.popitem(last=False)
         drawn = self._blocks[key][place]
         formula_units = units[index % len(units)]
-        provenance = {"formula_units": formula_units, "draw": index // len(units), "redraws": drawn.redraws}
+        left_out = target.formula_units[1] - units[-1]
+        provenance = {
+            "formula_units": formula_units,
+            "draw": index // len(units),
+            "redraws": drawn.redraws,
+            "repaired": drawn.repaired,
+        }
         note = (
-            ""
+            f"cells of more than {units[-1]} formula units are beyond the checkpoint" * (left_out > 0)
             if drawn.atoms is not None
             else (
                 f"atoms too close in {drawn.redraws} draws of {formula_units} formula units: "
                 "give shorter min_distances, a larger volume_per_atom, or more redraws"
             )
         )
-        return Candidate(target.name, "unimat", index, drawn.atoms, note=note, provenance=provenance)
+        atoms = None if drawn.atoms is None else drawn.atoms.copy()  # the block's own is kept for the next time
+        return Candidate(target.name, "unimat", index, atoms, note=note, provenance=provenance)
 
     def _draw(self, target: Target, units: list[int], indices: range, rng: np.random.Generator) -> list[Drawn]:
         composition = target.composition
@@ -88,12 +96,15 @@ class UniMatSource:
         smallest = volumes[0] if volumes else VOLUME_RANGE[0] * estimated_volume(composition)
         distances, _ = minimum_distances(composition, given, smallest * sum(composition.values()))
 
-        def accept(atoms: Atoms) -> Atoms | None:
+        def accept(atoms: Atoms) -> tuple[Atoms, bool] | None:
             if volumes is not None:
                 volume = atoms.get_volume() / len(atoms)
                 wanted = min(max(volume, volumes[0]), volumes[1])
                 atoms.set_cell(atoms.cell.array * (wanted / volume) ** (1 / 3), scale_atoms=True)
-            return _in_order(atoms, composition) if is_apart(atoms, distances) else None
+            kept = keep_apart(_in_order(atoms, composition), distances)
+            if kept is not None and volumes is not None and kept[0].get_volume() / len(atoms) > volumes[1] * (1 + 1e-9):
+                return None
+            return kept
 
         counts = [{symbol: n * units[i % len(units)] for symbol, n in composition.items()} for i in indices]
         draws = [i // len(units) for i in indices]
@@ -110,6 +121,15 @@ class UniMatSource:
             raise InfeasibleTarget(
                 f"{target.formula} with {low} formula units has {low * atoms} atoms, the unimat checkpoint was trained "
                 f"on cells of at most {most}: give fewer formula_units, or train on larger cells"
+            )
+        groups = self._options(target).get("space_groups", ())
+        if groups:
+            counts = [tuple(n * count for count in target.composition.values()) for n in units]
+            units = [n for n, held in zip(units, counts, strict=True) if any(can_hold(g, held) for g in groups)]
+        if not units:
+            raise InfeasibleTarget(
+                f"no space group asked for holds {target.formula} with {low}-{high} formula units in a primitive cell: "
+                "give other space_groups, symmetry_operations or formula_units"
             )
         return units
 

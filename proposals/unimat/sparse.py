@@ -22,9 +22,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...errors import InputError
+from ...parallel import parallel_map
 from .masking import mask_batch
 from .model import Arrays, Batch, UniMatModel
-from .orbits import NoDescriptionError, to_orbits
+from .orbits import NoDescriptionError, Orbits, to_orbits
 from .sampler import SparseSampling, draw
 from .state import State, to_atoms
 from .transformer import Transformer
@@ -66,6 +67,9 @@ class SparseConfig:
     large_orbits: int = 6
 
     def __post_init__(self) -> None:
+        for name in ("width", "layers", "heads", "bins"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}: {getattr(self, name)} is not a whole number from 1 up")
         if self.width % self.heads:
             raise InputError(f"width: {self.width} is not a multiple of heads ({self.heads})")
 
@@ -136,7 +140,8 @@ class SparseModel(UniMatModel):
     def encode(self, state: State) -> Tensor:
         """Hidden states (b, 1 + t, width): the cell token, then the others."""
         known = state.known.float()
-        angles = state.coordinates[..., None] * (2 * torch.pi * torch.arange(1, HARMONICS + 1))
+        harmonics = torch.arange(1, HARMONICS + 1, device=self.ranges.device)
+        angles = state.coordinates[..., None] * (2 * torch.pi * harmonics)
         site = torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1) * known[..., None]
         site = torch.cat([site.flatten(2), known, state.waves, state.waves_known[..., None].float()], dim=-1)
         is_orbit = (state.kind == 1)[..., None].float()
@@ -164,7 +169,7 @@ class SparseModel(UniMatModel):
         )
         low, high = self.ranges[:, 0], self.ranges[:, 1]
         unit = (state.cell - low) / (high - low)
-        angles = unit[..., None] * (torch.pi * torch.arange(1, HARMONICS + 1))
+        angles = unit[..., None] * (torch.pi * harmonics)
         cell = torch.cat([torch.cos(angles), torch.sin(angles), unit[..., None]], dim=-1)
         cell_known = state.cell_known[..., None].float()
         cell = torch.cat([cell * cell_known, cell_known], dim=-1).flatten(1)
@@ -196,21 +201,17 @@ class SparseModel(UniMatModel):
     def position_logits(self, hidden: Tensor, group: Tensor) -> Tensor:
         """(b, t, 27): the next position of each element token, among those of its group (b,)."""
         keys = self.key_embedding.weight + self.key_projection(self.features)
-        which = (self.start[group][:, None] + torch.arange(MAX_POSITIONS)).clamp(max=len(keys) - 1)
+        offsets = torch.arange(MAX_POSITIONS, device=keys.device)
+        which = (self.start[group][:, None] + offsets).clamp(max=len(keys) - 1)
         logits: Tensor = torch.einsum("btd,bpd->btp", self.query(hidden[:, 1:]), keys[which]) / 128**0.5
         return logits
 
     def prepare(self, structures: Sequence[Atoms], energies: Sequence[float]) -> tuple[Arrays, list[tuple[int, str]]]:
         """As `UniMatModel.prepare`: the orbits of each structure, padded."""
         kept, refused = [], []
-        for number, atoms in enumerate(structures):
-            if atoms.numbers.max() > MAX_ATOMIC_NUMBER:
-                refused.append((number, f"an element beyond {MAX_ATOMIC_NUMBER}"))
-                continue
-            try:
-                orbits = to_orbits(atoms)
-            except NoDescriptionError as error:
-                refused.append((number, str(error)))
+        for number, orbits in enumerate(parallel_map(_orbits_or_why, structures)):
+            if isinstance(orbits, str):
+                refused.append((number, orbits))
                 continue
             most = (
                 self.config.large_atoms if len(orbits.elements) <= self.config.large_orbits else self.config.max_atoms
@@ -282,14 +283,26 @@ class SparseModel(UniMatModel):
 def _smoothed_entropy(logits: Tensor, place: Tensor, smoothing: float, periodic: bool) -> Tensor:
     """Cross entropy (...) against a Gaussian about `place` (...), in bins, over the bins of `logits` (..., bins)."""
     bins = logits.shape[-1]
-    distance = torch.arange(bins) - place[..., None]
+    distance = torch.arange(bins, device=logits.device) - place[..., None]
     if periodic:
         distance = distance - bins * torch.round(distance / bins)
     target = torch.softmax(-0.5 * (distance / smoothing) ** 2, dim=-1)
     return -(target * torch.log_softmax(logits, dim=-1)).sum(-1)
 
 
-def pack(orbits: Sequence[Any]) -> Arrays:
+def _orbits_or_why(atoms: Atoms) -> Orbits | str:
+    """The description of a structure, or why there is none."""
+    if not len(atoms) or not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        return "no atoms, or coordinates that are no numbers"  # spglib dies of these
+    if atoms.numbers.max() > MAX_ATOMIC_NUMBER:
+        return f"an element beyond {MAX_ATOMIC_NUMBER}"
+    try:
+        return to_orbits(atoms)
+    except NoDescriptionError as error:
+        return str(error)
+
+
+def pack(orbits: Sequence[Orbits]) -> Arrays:
     """Orbits of n structures as arrays padded to the longest, k orbits: element 0 marks the empty ones."""
     most = max((len(o.elements) for o in orbits), default=1)
     n = len(orbits)

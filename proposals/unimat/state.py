@@ -11,6 +11,7 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
+from .cell_parameters import mended_angles
 from .masking import cell_lengths, orbit_waves
 from .vocabulary import Vocabulary
 
@@ -45,6 +46,10 @@ class State:
     known: Tensor
     waves: Tensor
     waves_known: Tensor
+
+    def to(self, device: torch.device) -> State:
+        """The same on another device."""
+        return State(**{name: value.to(device) for name, value in vars(self).items()})
 
 
 @dataclass
@@ -83,7 +88,7 @@ def start_numbers(draft: Draft, tables: Vocabulary) -> None:
     draft.placed.sort(key=lambda orbit: (order.index(orbit[0]), orbit[1]))
     positions = np.array([p for _, p in draft.placed])
     draft.known = ~tables.free[positions]
-    draft.coordinates = np.where(draft.known, tables.offsets[positions, 0], 0.0)
+    draft.coordinates = np.zeros((len(positions), 3))  # zero where symmetry fixes them, as in `Orbits`
     draft.known[0] |= tables.polar[draft.group]
     angles = tables.fixed_angles[draft.group]
     draft.cell_known = np.concatenate([[False], tables.equal_lengths[draft.group], angles > 0])
@@ -122,7 +127,6 @@ def make_state(drafts: Sequence[Draft], tables: Vocabulary) -> State:
         elif draft.group:
             positions = np.array([draft.placed[j][1] for j in placed], dtype=int)
             known[row, :k] = ~tables.free[positions]
-            coordinates[row, :k] = np.where(known[row, :k], tables.offsets[positions, 0], 0.0)
             if k and draft.placed[placed[0]][0] == order[0]:
                 known[row, 0] |= tables.polar[draft.group]
             angles = tables.fixed_angles[draft.group]
@@ -143,8 +147,9 @@ def make_state(drafts: Sequence[Draft], tables: Vocabulary) -> State:
 
 def to_atoms(draft: Draft, tables: Vocabulary) -> Atoms:
     """The primitive cell of a complete draft."""
-    lengths = cell_lengths(draft.cell, draft.group, sum(draft.counts.values()), tables)
-    conventional = Atoms(cell=[*lengths, *draft.cell[3:]]).cell.array
+    fields = np.concatenate([draft.cell[:3], mended_angles(draft.cell[3:])])
+    lengths = cell_lengths(fields, draft.group, sum(draft.counts.values()), tables)
+    conventional = Atoms(cell=[*lengths, *fields[3:]]).cell.array
     numbers: list[int] = []
     sites = []
     for (element, position), u in zip(draft.placed, draft.coordinates, strict=True):

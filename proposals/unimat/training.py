@@ -11,6 +11,7 @@ import json
 import math
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ class TrainSettings:
 
     Attributes
     ----------
-    passes : through the data; the learning rate falls to zero over them.
+    passes : through the data, not always a whole number; the learning rate falls to zero over them.
     batch : structures of one step, over all processes together.
     learning_rate : the highest, reached after `warmup` steps.
     weight_decay : of the matrices.
@@ -43,7 +44,7 @@ class TrainSettings:
     seed : of every random choice.
     """
 
-    passes: int = 100
+    passes: float = 100.0
     batch: int = 128
     learning_rate: float = 7e-4
     warmup: int = 500
@@ -55,6 +56,8 @@ class TrainSettings:
         for name in ("passes", "batch", "learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name}: {getattr(self, name)} is not above zero")
+        if self.seed < 0:
+            raise InputError(f"seed: {self.seed} is not a whole number from 0 up")
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ def train(
     *,
     held_out: Arrays | None = None,
     max_seconds: float = math.inf,
+    clock: Callable[[], float] = time.perf_counter,
     device: str = "cpu",
     save: Callable[[Progress], None] = lambda progress: None,
     after_pass: Callable[[Progress, Mapping[str, float]], Mapping[str, float]] = lambda progress, figures: {},
@@ -106,6 +110,7 @@ def train(
     ----------
     model : changed in place.
     arrays : from `model.prepare`; held_out : others, whose loss is logged after each pass.
+    clock : counts the seconds; `time.process_time` where others use the machine too.
     folder : for the state (`state.pt`), the settings and the log (`log.csv`: a line every half minute, with seconds,
         learning rate and the mean losses since the line before; `val_` columns where a pass ended).
     save : called when the state has been written, to write a checkpoint.
@@ -121,12 +126,16 @@ def train(
     optimizer = _optimizer(model, settings)
     sizes = model.sizes(arrays)
     per_pass = len(batches_of_pass(sizes, settings.batch, settings.seed, 0))
-    steps = settings.passes * per_pass
-    identity = {"settings": asdict(settings), "config": asdict(model.config), "structures": len(sizes)}
+    steps = max(1, round(settings.passes * per_pass))
+    identity = {
+        "settings": asdict(settings),
+        "config": asdict(model.config),
+        "data": f"{len(sizes)} structures, checksum {_checksum(arrays):08x}",
+    }
     folder.mkdir(parents=True, exist_ok=True)
     step, before = _resume(folder, model, optimizer, identity, device)
     log = _Log(folder / "log.csv", step) if rank == 0 else None
-    started = last_log = last_save = time.perf_counter()
+    started = last_log = last_save = clock()
     sums: dict[str, float] = {}
     counted = 0
     progress = Progress(step, steps, step / per_pass, before, {})
@@ -139,11 +148,11 @@ def train(
                 sums[name] = sums.get(name, 0.0) + value
             counted += 1
             step += 1
-            now = time.perf_counter()
+            now = clock()
             seconds = before + now - started
             out_of_time = _agree(now - started > max_seconds, device, ranks)
             ended = step % per_pass == 0
-            if ended or out_of_time or now - last_log > LOG_SECONDS:
+            if ended or out_of_time or step == steps or now - last_log > LOG_SECONDS:
                 progress = Progress(step, steps, step / per_pass, seconds, {n: v / counted for n, v in sums.items()})
                 row: dict[str, float] = {"step": step, "pass": progress.passes, "seconds": seconds}
                 row |= {"learning_rate": rate(step, steps, settings), **progress.losses}
@@ -159,12 +168,20 @@ def train(
             if rank == 0 and (step == steps or out_of_time or now - last_save > SAVE_SECONDS):
                 _write_state(folder, model, optimizer, identity, step, seconds)
                 save(progress)
-                last_save = time.perf_counter()
-            if out_of_time:
+                last_save = clock()
+            if out_of_time or step == steps:
                 model.eval()
                 return progress
     model.eval()
     return progress
+
+
+def _checksum(arrays: Arrays) -> int:
+    """A number that other structures, or others in number, would not have."""
+    value = 0
+    for name in sorted(arrays):
+        value = zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes(), value)
+    return value
 
 
 def _step(
@@ -268,7 +285,8 @@ def _resume(
         state = torch.load(path, map_location=device, weights_only=True)
         known = json.loads(state["identity"])
     except Exception as error:  # torch raises many kinds for a file that is not its own
-        raise InputError(f"{str(path)!r} is not a training state ({error}); give another --out") from error
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{str(path)!r} is not a training state ({reason}); give another --out") from error
     asked = json.loads(json.dumps(identity))
     for key, value in asked.items():
         if known.get(key) != value:
