@@ -27,7 +27,7 @@ from xtalseek.analysis.evaluation import evaluate_samples
 from xtalseek.datasets import Dataset, read_dataset
 from xtalseek.proposals.unimat.checkpoint import new_model
 from xtalseek.proposals.unimat.generate import Generator, load_generator
-from xtalseek.proposals.unimat.model import UniMatModel
+from xtalseek.proposals.unimat.model import Arrays, UniMatModel
 from xtalseek.proposals.unimat.training import TrainSettings, train
 from xtalseek.proposals.unimat.unet_config import UNetConfig
 from xtalseek.search.provenance import provenance
@@ -40,14 +40,21 @@ TRAINING = {
 }
 
 
-def trained(name: str, settings: Mapping[str, Any], data: Dataset, seconds: float, folder: Path) -> dict[str, Any]:
-    """A model trained for `seconds` of one thread, its learning rate falling to zero over them."""
+def trained(
+    name: str, settings: Mapping[str, Any], data: Dataset, seconds: float, folder: Path, known: dict[str, Arrays]
+) -> dict[str, Any]:
+    """A model trained for `seconds` of one thread, its learning rate falling to zero over them.
+
+    `known` keeps each model's prepared data for the next training: width changes nothing about them.
+    """
     torch.manual_seed(0)
     if name == "unimat-unet":
         config = UNetConfig.fitted(data.structures, data.formation_energies, **settings)
         settings = vars(config)
     model = new_model(name, settings)
-    arrays, _ = model.prepare(data.structures, data.formation_energies.tolist())
+    if name not in known:
+        known[name], _ = model.prepare(data.structures, data.formation_energies.tolist())
+    arrays = known[name]
     probe = TrainSettings(passes=1, **TRAINING[name])
     per_step = seconds_of_a_step(name, settings, arrays, probe)
     steps_of_a_pass = -(-len(model.sizes(arrays)) // probe.batch)
@@ -154,10 +161,11 @@ def main() -> None:
             ],
         }
         rows = []
+        known: dict[str, Arrays] = {}
         for name, settings, samples in plans[options.study]:
             words = "-".join(f"{key}{value}" for key, value in settings.items())
             folder = options.folder / f"{options.study}-{name}-{words}-{options.seconds:g}s"
-            found = trained(name, settings, data, options.seconds, folder)
+            found = trained(name, settings, data, options.seconds, folder, known)
             if options.study == "free":
                 start = time.process_time()
                 drawn = free_samples(found["model"], data, options.count)
