@@ -14,13 +14,12 @@ from ase import Atoms
 
 from .analysis.assignment import Samples, assign, compositions, sample_name
 from .analysis.evaluation import Evaluation, evaluate_samples
+from .dataset_csv import SMALLEST_VOLUME
 from .datasets import Dataset, read_dataset
 from .errors import InputError
 from .formats import Frame
 from .search.config import parse_word
 from .structure_files import format_of, write_structures
-
-_SMALLEST_VOLUME = 1e-3
 
 
 def run_evaluation(options: argparse.Namespace) -> Evaluation:
@@ -111,7 +110,7 @@ def _save(path: str, targets: Dataset, samples: Samples) -> list[str]:
     frames, lost = [], 0
     for name, row in zip(targets.names, samples, strict=True):
         for rank, atoms in enumerate(row):
-            if atoms is not None and math.isfinite(atoms.cell.volume) and atoms.cell.volume > _SMALLEST_VOLUME:
+            if atoms is not None and math.isfinite(atoms.cell.volume) and atoms.cell.volume > SMALLEST_VOLUME:
                 frames.append(Frame(sample_name(name, rank), atoms))
             else:
                 lost += 1

@@ -13,7 +13,7 @@ from ...formula import pair_key, parse_formula
 from ...records import Target
 from ..wyckoff import OPERATION_COUNTS, group_symbol, groups_by_operations
 from .occupation import can_hold
-from .radii import CLOSEST_PACKING, VOLUME_RANGE, Pair, estimated_volume, minimum_distances, packing
+from .radii import CLOSEST_PACKING, Pair, default_volumes, minimum_distances, packing
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +78,7 @@ def _make_plan(
     composition, given = parse_formula(formula), dict(given_items)
     groups = _allowed_groups(symmetry_operations, space_groups)
     atoms = sum(composition.values())
-    if volume_per_atom is None:
-        estimate = estimated_volume(composition)
-        volumes = (VOLUME_RANGE[0] * estimate, VOLUME_RANGE[1] * estimate)
-    else:
-        volumes = volume_per_atom
+    volumes = default_volumes(composition) if volume_per_atom is None else volume_per_atom
     _check_packing(composition, given, volumes, volume_per_atom is not None)
     units = _possible_units(composition, formula_units, groups)
     distances, scale = minimum_distances(composition, given, volumes[0] * atoms)

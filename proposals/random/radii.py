@@ -102,6 +102,12 @@ def estimated_volume(composition: Mapping[str, int]) -> float:
     return total / sum(composition.values())
 
 
+def default_volumes(composition: Mapping[str, int]) -> tuple[float, float]:
+    """The smallest and largest volume per atom (Å^3) that are proposed where the user gives none."""
+    estimate = estimated_volume(composition)
+    return VOLUME_RANGE[0] * estimate, VOLUME_RANGE[1] * estimate
+
+
 def guess_charges(composition: Mapping[str, int]) -> dict[str, int]:
     """A charge per element that sums to zero, or nothing where the common oxidation states do not balance.
 

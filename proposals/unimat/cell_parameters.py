@@ -54,7 +54,7 @@ def mended_angles(angles: np.ndarray) -> np.ndarray:
     return angles
 
 
-def squared_volume(angles: np.ndarray) -> float:
-    """Of a cell with unit edges; not positive where no cell has such angles (degrees)."""
+def squared_volume(angles: np.ndarray) -> np.ndarray:
+    """Of cells with unit edges and angles (..., 3) in degrees; not positive where no cell has such angles (...)."""
     cosines = np.cos(np.radians(angles))
-    return float(1 - (cosines**2).sum() + 2 * cosines.prod())
+    return np.asarray(1 - (cosines**2).sum(axis=-1) + 2 * cosines.prod(axis=-1))

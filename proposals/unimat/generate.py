@@ -14,7 +14,7 @@ import torch
 from ase import Atoms
 
 from ...errors import InputError
-from ..random.radii import VOLUME_RANGE, estimated_volume, minimum_distances
+from ..random.radii import default_volumes, minimum_distances
 from .checkpoint import DEFAULT, load_checkpoint
 from .model import UniMatModel
 from .repair import Distances, keep_apart
@@ -143,6 +143,5 @@ def _accept_default(atoms: Atoms) -> tuple[Atoms, bool] | None:
 @lru_cache(maxsize=1000)
 def _default_distances(counts: tuple[tuple[str, int], ...]) -> Distances:
     composition = dict(counts)
-    return minimum_distances(
-        composition, {}, VOLUME_RANGE[0] * estimated_volume(composition) * sum(composition.values())
-    )[0]
+    smallest, _ = default_volumes(composition)
+    return minimum_distances(composition, {}, smallest * sum(composition.values()))[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from .cell_parameters import squared_volume
 from .model import Arrays, Batch
 from .vocabulary import MAX_POSITIONS, WAVES, Vocabulary
 
@@ -182,8 +183,7 @@ def cell_fields(
     The volume is that of the primitive cell, with `atoms` (b,) in it.
     """
     lengths, angles = cell[:, :3], cell[:, 3:]
-    cosines = np.cos(np.radians(angles))
-    root = np.sqrt(np.clip(1 - (cosines**2).sum(1) + 2 * cosines.prod(1), 1e-9, None))
+    root = np.sqrt(np.clip(squared_volume(angles), 1e-9, None))
     volume = lengths.prod(1) * root / tables.centrings[group]
     fields = np.concatenate([np.log(volume / atoms)[:, None], np.log(lengths[:, 1:] / lengths[:, :1]), angles], axis=1)
     free = np.concatenate(
@@ -194,8 +194,7 @@ def cell_fields(
 
 def cell_lengths(fields: np.ndarray, group: int, atoms: int, tables: Vocabulary) -> np.ndarray:
     """a, b, c (3,) in Å of the conventional cell, from `cell_fields` (6,): the inverse of that function."""
-    cosines = np.cos(np.radians(fields[3:]))
-    root = np.sqrt(max(1 - (cosines**2).sum() + 2 * cosines.prod(), 1e-3))
+    root = np.sqrt(max(float(squared_volume(fields[3:])), 1e-3))
     ratios = np.array([1.0, np.exp(fields[1]), np.exp(fields[2])])
     volume = np.exp(fields[0]) * atoms * tables.centrings[group]
     return np.asarray((volume / (ratios.prod() * root)) ** (1 / 3) * ratios)

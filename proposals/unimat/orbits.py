@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import spglib
 from ase import Atoms
+from ase.geometry import cell_to_cellpar
 from pymatgen.core import Element
 
 from .setting import Position, Setting, setting
@@ -121,7 +122,7 @@ def _describe(group: Setting, types: np.ndarray, sites: np.ndarray, lattice: np.
         elements=np.array(best[2]),
         positions=np.array([position for _, position, _ in best[0]]),
         coordinates=best[1] % 1,
-        cell=cell_parameters(lattice),
+        cell=cell_to_cellpar(lattice),
     )
 
 
@@ -200,13 +201,6 @@ def _origins(
             close, _ = _fits(group, position, sites[members])
             found += [sites[site] * group.polar for site in members[close]]
     return found
-
-
-def cell_parameters(lattice: np.ndarray) -> np.ndarray:
-    """a, b, c (Å) and alpha, beta, gamma (degrees) of a cell given as rows (3, 3)."""
-    lengths = np.linalg.norm(lattice, axis=1)
-    cosines = [lattice[i] @ lattice[j] / (lengths[i] * lengths[j]) for i, j in ((1, 2), (0, 2), (0, 1))]
-    return np.concatenate([lengths, np.degrees(np.arccos(np.clip(cosines, -1, 1)))])
 
 
 def to_atoms(orbits: Orbits) -> Atoms:

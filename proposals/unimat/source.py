@@ -12,7 +12,7 @@ from ...errors import InfeasibleTarget, InputError
 from ...formula import pair_key
 from ...records import Candidate, Target
 from ..random.occupation import can_hold
-from ..random.radii import VOLUME_RANGE, estimated_volume, minimum_distances
+from ..random.radii import default_volumes, minimum_distances
 from ..wyckoff import groups_by_operations
 from .generate import REDRAWS, Drawn, load_generator
 from .repair import keep_apart
@@ -93,7 +93,7 @@ class UniMatSource:
         composition = target.composition
         given = {pair_key(pair): distance for pair, distance in target.min_distances.items()}
         volumes = target.volume_per_atom
-        smallest = volumes[0] if volumes else VOLUME_RANGE[0] * estimated_volume(composition)
+        smallest, _ = volumes or default_volumes(composition)
         distances, _ = minimum_distances(composition, given, smallest * sum(composition.values()))
 
         def accept(atoms: Atoms) -> tuple[Atoms, bool] | None:

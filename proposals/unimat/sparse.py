@@ -133,6 +133,9 @@ class SparseModel(UniMatModel):
     def check(self, composition: Mapping[str, int], options: Mapping[str, Any]) -> None:
         """As `UniMatModel.check`; `options` are those of `sampler.SparseSampling`."""
         SparseSampling.of(options)
+        self._check_elements(composition)
+
+    def _check_elements(self, composition: Mapping[str, int]) -> None:
         for symbol in composition:
             if atomic_numbers[symbol] > MAX_ATOMIC_NUMBER:
                 raise InputError(f"{symbol}: unimat knows the elements 1-{MAX_ATOMIC_NUMBER}, H to Pu")
@@ -275,7 +278,7 @@ class SparseModel(UniMatModel):
         settings = SparseSampling.of(options)
         counts = [{atomic_numbers[symbol]: n for symbol, n in composition.items()} for composition in compositions]
         for composition in compositions:
-            self.check(composition, options)
+            self._check_elements(composition)
         drafts = draw(self, counts, draws, settings, generator, attempt)
         return [to_atoms(draft, self.vocabulary) for draft in drafts]
 
