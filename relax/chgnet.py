@@ -15,6 +15,7 @@ from ase.data import chemical_symbols, covalent_radii
 from chgnet.model import CHGNet
 from chgnet.model.dynamics import CHGNetCalculator
 
+from .calculators import AseEvaluator
 from .guards import StructureFellApart
 from .potentials import Potential
 
@@ -59,4 +60,4 @@ def chgnet(weights: str = "0.3.0", device: str | None = None) -> Potential:
         return float(np.sum(per_element[atoms.numbers - 1] - ENERGY_MARGIN))
 
     elements = frozenset(chemical_symbols[1 : len(per_element) + 1])
-    return Potential("chgnet", calculator, covalent_radii, elements, energy_floor)
+    return Potential("chgnet", AseEvaluator(calculator), covalent_radii, elements, energy_floor, learned=True)

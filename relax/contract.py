@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from ase import Atoms
 
 from ..records import Relaxation
@@ -29,6 +30,40 @@ class RelaxSettings:
     stress_tolerance_gpa: float = 0.1
     max_steps: int = 500
     max_seconds: float = 600.0
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a potential says of one structure.
+
+    Attributes
+    ----------
+    energy : eV of the whole cell.
+    forces : (n_atoms, 3), eV/Å.
+    stress : (3, 3), eV/Å^3, ASE's sign.
+    memory : what the potential wants back with the next geometry of the same structure: its neighbour list, say.
+    """
+
+    energy: float
+    forces: np.ndarray
+    stress: np.ndarray
+    memory: object = None
+
+
+class Evaluator(Protocol):
+    """Energies, forces and stresses of many structures at once."""
+
+    def evaluate(self, structures: Sequence[Atoms], memories: Sequence[object]) -> list[Evaluation | Exception]:
+        """Evaluate each structure: same order, same length; one it fails on becomes its exception, raised to nobody.
+
+        Parameters
+        ----------
+        structures : periodic; any geometry.
+        memories : for each the memory of its last evaluation, None at first; the atoms' order must not change between.
+        """
+
+    def size(self, atoms: Atoms) -> float:
+        """Work and memory that one evaluation takes, in a unit of the evaluator's own: what a batch is filled by."""
 
 
 class Relaxer(Protocol):

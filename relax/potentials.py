@@ -1,4 +1,4 @@
-"""Potentials by name: an ASE calculator, and what is known of where it can be trusted."""
+"""Potentials by name: what gives energies and forces, and what is known of where it can be trusted."""
 
 from __future__ import annotations
 
@@ -18,26 +18,37 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
 from ..errors import InputError
 from ..registry import Registry, load_attribute
+from .calculators import AseEvaluator, EvaluatorCalculator
+from .contract import Evaluator
 
 
 @dataclass(frozen=True, eq=False)
 class Potential:
-    """An ASE calculator with its limits.
+    """What gives energies, forces and stresses, with its limits.
 
     Attributes
     ----------
     name : as it was asked for.
-    calculator : gives energy, forces and stress.
+    evaluator : gives energy, forces and stress.
     contact_radii : by atomic number, Å; half the distance at which two like atoms touch: guards tell overlaps by it.
     elements : symbols it was made for; None: not known.
     energy_floor : eV of the whole cell below which an energy cannot be believed; None: not known.
+    learned : it was fitted to structures near equilibrium, and has holes where atoms come close.
     """
 
     name: str
-    calculator: BaseCalculator
+    evaluator: Evaluator
     contact_radii: np.ndarray
     elements: frozenset[str] | None = None
     energy_floor: Callable[[Atoms], float] | None = None
+    learned: bool = False
+
+    @property
+    def calculator(self) -> BaseCalculator:
+        """As an ASE calculator."""
+        if isinstance(self.evaluator, AseEvaluator):
+            return self.evaluator.calculator
+        return EvaluatorCalculator(self.evaluator)
 
     def require_elements(self, symbols: Iterable[str]) -> None:
         """Raise `InputError` naming the first element that the potential was not made for."""
@@ -81,7 +92,7 @@ def load_potential(name: str, options: Mapping[str, Any]) -> Potential:
         return made
     if not hasattr(made, "get_property"):
         raise InputError(f"relaxer {name!r} is not an ASE calculator but a {type(made).__name__}")
-    return Potential(name, made, covalent_radii)
+    return Potential(name, AseEvaluator(made), covalent_radii)
 
 
 # The factories name their options one by one: ASE's own constructors take any misspelt word without a sound.
@@ -92,7 +103,7 @@ def emt() -> Potential:
 
     Source: Jacobsen, Stoltze, Norskov 1996, doi:10.1016/0039-6028(96)00816-3.
     """
-    return Potential("emt", EMT(), covalent_radii, elements=frozenset(emt_parameters))
+    return Potential("emt", AseEvaluator(EMT()), covalent_radii, elements=frozenset(emt_parameters))
 
 
 def lj(sigma: float = 1.0, epsilon: float = 1.0, rc: float | None = None, smooth: bool = False) -> Potential:
@@ -104,4 +115,4 @@ def lj(sigma: float = 1.0, epsilon: float = 1.0, rc: float | None = None, smooth
     """
     calculator = LennardJones(sigma=sigma, epsilon=epsilon, rc=2.5 * sigma if rc is None else rc, smooth=smooth)
     radii = np.full(len(chemical_symbols), 2 ** (1 / 6) * sigma / 2)
-    return Potential("lj", calculator, radii)
+    return Potential("lj", AseEvaluator(calculator), radii)

@@ -11,6 +11,7 @@ from toy_potentials import Pairs, Poisoned
 
 from xtalseek.records import Status
 from xtalseek.relax import AseRelaxer, RelaxSettings
+from xtalseek.relax.calculators import AseEvaluator
 from xtalseek.relax.guards import StructureFellApart
 from xtalseek.relax.potentials import Potential
 
@@ -48,7 +49,7 @@ class Apart(Pairs):
 
 
 def relaxer(calculator: Any, settings: RelaxSettings = SETTINGS, **more: Any) -> AseRelaxer:
-    return AseRelaxer(Potential("toy", calculator, RADII, **more), settings)
+    return AseRelaxer(Potential("toy", AseEvaluator(calculator), RADII, **more), settings)
 
 
 def status_of(atoms: Atoms, calculator: Any, settings: RelaxSettings = SETTINGS, **more: Any) -> tuple[Status, str]:
@@ -96,7 +97,7 @@ def test_an_energy_too_low_to_be_true_is_suspicious() -> None:
 
 
 def test_a_distance_too_short_to_be_true_is_suspicious() -> None:
-    big = AseRelaxer(Potential("toy", Pairs(), np.full(120, 2.6)), SETTINGS)
+    big = AseRelaxer(Potential("toy", AseEvaluator(Pairs()), np.full(120, 2.6)), SETTINGS)
     (result,) = big.relax([Atoms("Ar2", positions=[(0, 0, 0), (2.4, 0, 0)], cell=[8, 8, 8], pbc=True)])
     assert result.status == Status.SUSPICIOUS
     assert "too close to be believed" in result.message

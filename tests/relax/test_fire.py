@@ -9,6 +9,7 @@ from toy_potentials import Pairs
 
 from xtalseek.records import Relaxation, Status
 from xtalseek.relax import AseRelaxer, RelaxSettings
+from xtalseek.relax.calculators import AseEvaluator
 from xtalseek.relax.fire import LARGEST_MOVE, LARGEST_STRAIN, fire_start, fire_step, generalised_force, move
 from xtalseek.relax.potentials import Potential
 
@@ -17,7 +18,7 @@ RADII = np.full(120, 1.25)
 
 
 def relaxer(settings: RelaxSettings = TIGHT) -> AseRelaxer:
-    return AseRelaxer(Potential("toy", Pairs(), RADII), settings)
+    return AseRelaxer(Potential("toy", AseEvaluator(Pairs()), RADII), settings)
 
 
 def rattled(seed: int, a: float = 3.8) -> Atoms:
