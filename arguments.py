@@ -14,9 +14,9 @@ from .search.config import SearchConfig
 
 TARGET_WORDS = ("formula_units", "min_distances", "volume_per_atom", "symmetry_operations", "space_groups")
 SOURCE_WORDS = ("num", "source", *TARGET_WORDS, "pressure_gpa", "seed", "source_options")
-SETTING_WORDS = ("pressure_gpa", "force_tolerance", "stress_tolerance_gpa", "max_steps", "max_seconds")
+SETTING_WORDS = ("pressure_gpa", "force_tolerance", "stress_tolerance_gpa", "max_steps", "max_seconds", "optimiser")
 RELAX_WORDS = ("relaxer", *SETTING_WORDS, "relaxer_options")
-SEARCH_WORDS = (*SOURCE_WORDS, *RELAX_WORDS, "out", "max_hours")
+SEARCH_WORDS = (*SOURCE_WORDS, *RELAX_WORDS, "early_stop_window", "out", "max_hours")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -78,6 +78,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     p.add_argument("--out", required=True, metavar="PATH", help="file or folder to write")
     _add_top(p)
     p.add_argument("--all", action="store_true", help="every relaxation, duplicates and failures too")
+    p = verb("verify", "check the lowest minima with DFT", "xtalseek verify RUN --engine gpaw --top 5")
+    _add_verify(p)
     p = verb(
         "evaluate",
         "measure a generator against known structures",
@@ -159,6 +161,25 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     text = "distance of energies too, by single points of this potential: chgnet, or module:Class"
     parser.add_argument("--energies", metavar="POTENTIAL", help=text)
     parser.add_argument("--save", metavar="FILE", help="keep the samples: .extxyz, .cif, .res, .db")
+    _add_json(parser)
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    _add_run(parser)
+    parser.add_argument("--engine", required=True, metavar="NAME", help="gpaw or espresso (see docs/dft.md)")
+    parser.add_argument("--top", default="5", metavar="N", help="so many of the lowest minima (default: 5)")
+    parser.add_argument("--level", default="normal", metavar="NAME", help="quick, normal (default) or mp-like")
+    parser.add_argument("--static", action="store_true", help="single points of the structures as they are")
+    text = "structures of the elements and of competing phases, for formation energies and the hull"
+    parser.add_argument("--references", nargs="+", metavar="FILE", help=text)
+    parser.add_argument("--cutoff", metavar="EV", help="of the plane waves, instead of the level's")
+    text = "distance within which structures are made symmetric first, Å (default: 0.1, that of `rank`)"
+    parser.add_argument("--symprec", default="0.1", metavar="Å", help=text)
+    parser.add_argument("--max-steps", default="60", metavar="N", help="of a relaxation (default: 60)")
+    parser.add_argument("--max-seconds", metavar="S", help="no further step of a relaxation after so long")
+    parser.add_argument("--retry", action="store_true", help="go on with those that ended otherwise than converged")
+    parser.add_argument("--pseudopotentials", metavar="FOLDER", help="PBE .UPF files, one an element, for espresso")
+    parser.add_argument("--launcher", metavar="WORDS", help='what starts pw.x, such as "mpirun -n 4"')
     _add_json(parser)
 
 

@@ -43,8 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         world = find_world()
         with world.aborting(passing=(InputError, SystemExit)):
-            # Only rank 0 speaks, and only a search has work for the other ranks.
-            if world.rank == 0 or words[:1] == ["search"]:
+            # Only rank 0 speaks, and only a search or DFT has work for the other ranks.
+            if world.rank == 0 or words[:1] in (["search"], ["verify"]):
                 options = parse(words)
                 _VERBS[options.verb](options, world)
     except InputError as error:
@@ -218,6 +218,16 @@ def train(options: argparse.Namespace, world: World) -> None:
         _print(f"{state}: {done.passes:.1f} passes, {done.seconds / 3600:.2f} h, checkpoint {options.out}")
 
 
+def verify(options: argparse.Namespace, world: World) -> None:
+    """`xtalseek verify`."""
+    command, threads = shlex.join(["xtalseek", *sys.argv[1:]]), limit_threads(share_of_cores(world))
+    from .verify import run_verification
+
+    comparison = run_verification(options, world, command, threads)
+    if comparison is not None:
+        _print(json.dumps(comparison.to_json(), indent=1) if options.json else "\n".join(comparison.lines()))
+
+
 def version(options: argparse.Namespace, world: World) -> None:
     """`xtalseek version`."""
     from .search.provenance import provenance
@@ -238,5 +248,6 @@ def _print(text: str) -> None:
 
 
 _VERBS = {
-    call.__name__: call for call in (search, propose, relax, status, rank, report, export, evaluate, train, version)
+    call.__name__: call
+    for call in (search, propose, relax, status, rank, report, export, verify, evaluate, train, version)
 }

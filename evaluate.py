@@ -88,20 +88,14 @@ def _draw(
 
 def _energies(potential: str) -> Callable[[list[Atoms]], np.ndarray]:
     """Energies per atom (eV) by a potential; structures that it cannot take are left out of the distribution."""
-    from .relax.potentials import load_potential
+    from .relax import load_potential
+    from .relax.contract import Evaluation
 
-    calculator = load_potential(potential, {}).calculator
+    evaluator = load_potential(potential, {}).evaluator
 
     def energies(structures: list[Atoms]) -> np.ndarray:
-        found = []
-        for atoms in structures:
-            copy = atoms.copy()
-            copy.calc = calculator
-            try:
-                found.append(copy.get_potential_energy() / len(copy))
-            except Exception:  # a potential may raise anything on a structure it was not made for
-                continue
-        return np.array(found)
+        found = [(atoms, evaluator.evaluate([atoms], [None])[0]) for atoms in structures]
+        return np.array([e.energy / len(atoms) for atoms, e in found if isinstance(e, Evaluation)])
 
     return energies
 

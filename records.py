@@ -32,6 +32,8 @@ class Status(StrEnum):
     TIMEOUT = "timeout"
     ERROR = "error"
     SUSPICIOUS = "suspicious"
+    SCF = "scf"
+    GIVEN_UP = "given_up"
 
     @property
     def advice(self) -> str:
@@ -47,6 +49,8 @@ _ADVICE = {
     Status.NAN: "the potential is outside what it was made for: raise --min-distances",
     Status.TIMEOUT: "raise --max-seconds, or propose smaller cells (--formula-units)",
     Status.ERROR: "read the message; the same candidate can be drawn again with `xtalseek propose`",
+    Status.GIVEN_UP: "leave out --early-stop-window to relax such candidates to the end",
+    Status.SCF: "look at the engine's output; a finer --level, or other pseudopotentials, may help",
     Status.SUSPICIOUS: "check it with another potential or with DFT before believing it",
 }
 

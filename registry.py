@@ -9,6 +9,22 @@ from typing import Any
 
 from .errors import InputError, unknown
 
+PYPI_NAMES = {"mace": "mace-torch", "orb_models": "orb-models", "torch_sim": "torch-sim-atomistic"}
+"""Packages that pip knows by another name than Python: name to import -> name to install."""
+
+
+def not_installed(what: str, error: ModuleNotFoundError, extra: str | None = None) -> InputError:
+    """The error for a package that `what` needs and that is missing, with the command that installs it.
+
+    Parameters
+    ----------
+    extra : the extra of xtalseek that brings all that `what` needs; default: there is none, the package is named.
+    """
+    missing = (error.name or str(error)).partition(".")[0]
+    package = PYPI_NAMES.get(missing, missing)
+    install = package if extra is None else f"'xtalseek[{extra}]'"
+    return InputError(f"{what} needs the Python package {package!r}, which is not installed: pip install {install}")
+
 
 def load_attribute(path: str, what: str) -> Any:
     """Import `module:attribute`.
@@ -21,10 +37,7 @@ def load_attribute(path: str, what: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        missing = (error.name or module_name).partition(".")[0]
-        raise InputError(
-            f"{what} needs the Python package {missing!r}, which is not installed: pip install {missing}"
-        ) from error
+        raise not_installed(what, error) from error
     try:
         return getattr(module, attribute)
     except AttributeError as error:

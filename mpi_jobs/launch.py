@@ -11,10 +11,9 @@ from ..errors import InputError
 from ..search.config import SearchConfig
 from ..search.loop import Tools, make_tools, work_through
 from ..search.provenance import provenance
-from ..search.run import close_run, log_file, make_progress, open_run, pending_numbers, search
+from ..search.run import close_run, log_file, open_run, search, start_counting
 from ..search.stop import Stop
 from ..search.store import Journal, Run
-from ..search.tasks import LocalTasks
 from .pull import Coordinator, WorkerTasks
 from .world import World
 
@@ -70,10 +69,9 @@ def _lead(
         world.comm.bcast(error)
         raise
     world.comm.bcast(None)
-    pending = pending_numbers(run, config)
-    stop, meter, journal = Stop(), make_progress(run, config, len(pending)), Journal(run.path, rank=0)
+    tasks, meter = start_counting(run, config)
+    stop, journal = Stop(), Journal(run.path, rank=0)
     with world.aborting(), log_file(run.path), stop.listening(config.max_hours):
-        tasks = LocalTasks(pending, meter.update)
         coordinator = Coordinator(world.comm, tasks, stop, on_failure=world.abort)
         work_through(config, tools, tasks, journal, stop)
         journal.close()

@@ -36,11 +36,13 @@ class WorkerTasks:
 
     def __init__(self, comm: Any) -> None:
         self._comm = comm
+        self.lowest: float | None = None
 
     def next(self) -> int | None:
         """The next candidate's number; None when rank 0 has nothing more for this rank."""
         self._comm.send(("next", None), dest=0, tag=_TO_RANK_0)
-        number: int | None = receive(self._comm, 0, _TO_WORKER)
+        number: int | None
+        number, self.lowest = receive(self._comm, 0, _TO_WORKER)
         return number
 
     def done(self, finished: Finished) -> None:
@@ -106,9 +108,8 @@ class Coordinator:
             rank = status.Get_source()
             word, content = self._comm.recv(source=rank, tag=_TO_RANK_0)
             if word == "next":
-                self._comm.send(
-                    None if self._stop.reason is not None else self._tasks.next(), dest=rank, tag=_TO_WORKER
-                )
+                number = None if self._stop.reason is not None else self._tasks.next()
+                self._comm.send((number, self._tasks.lowest), dest=rank, tag=_TO_WORKER)
             elif word == "done":
                 self._tasks.done(content)
             else:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ase import Atoms
+
 from ..errors import InputError, unknown
+from ..records import Relaxation
 from ..registry import Registry
-from .ase_relaxer import AseRelaxer
-from .contract import Relaxer, RelaxSettings
+from .contract import Relaxer, RelaxSettings, UnderWay
+from .engine import BatchRelaxer
 from .potentials import load_potential, potentials
 
-__all__ = ["AseRelaxer", "RelaxSettings", "Relaxer", "load_potential", "make_relaxer", "potentials", "relaxers"]
+__all__ = [
+    "BatchRelaxer",
+    "RelaxSettings",
+    "Relaxer",
+    "in_flight",
+    "load_potential",
+    "make_relaxer",
+    "potentials",
+    "relaxers",
+]
 
+AseRelaxer = BatchRelaxer  # until all tests say BatchRelaxer
 relaxers = Registry("relaxer", {}, group="xtalseek.relaxers")
 """Whole engines that do their own minimising; called as `engine(settings, **options)`."""
 
@@ -20,7 +34,7 @@ relaxers = Registry("relaxer", {}, group="xtalseek.relaxers")
 def make_relaxer(
     name: str, settings: RelaxSettings, options: Mapping[str, Any] | None = None, symbols: Iterable[str] = ()
 ) -> Relaxer:
-    """The relaxer called `name`: a whole engine, or a potential that ASE's optimiser drives.
+    """The relaxer called `name`: a whole engine, or a potential that `BatchRelaxer` drives.
 
     Parameters
     ----------
@@ -42,7 +56,7 @@ def make_relaxer(
     check_name(name)
     potential = load_potential(name, options or {})
     potential.require_elements(symbols)
-    return AseRelaxer(potential, settings)
+    return BatchRelaxer(potential, settings)
 
 
 def check_name(name: str) -> None:
@@ -50,3 +64,34 @@ def check_name(name: str) -> None:
     known = {*relaxers.names(), *potentials.names()}
     if name not in known and ":" not in name:
         raise unknown("relaxer", name, {*known, "module:Class"})
+
+
+def in_flight(relaxer: Relaxer) -> UnderWay:
+    """The relaxer's own way to take on structures while others are under way, or one by one where it has none."""
+    own = getattr(relaxer, "in_flight", None)
+    under_way: UnderWay = own() if own is not None else _OneByOne(relaxer)
+    return under_way
+
+
+class _OneByOne:
+    """A relaxer that only knows `relax`, one structure after the other."""
+
+    lowest: float | None = None
+
+    def __init__(self, relaxer: Relaxer) -> None:
+        self._relaxer = relaxer
+        self._waiting: deque[tuple[int, Atoms]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def has_room(self) -> bool:
+        return not self._waiting
+
+    def add(self, key: int, structure: Atoms) -> None:
+        self._waiting.append((key, structure))
+
+    def advance(self) -> list[tuple[int, Relaxation]]:
+        key, structure = self._waiting.popleft()
+        return [(key, self._relaxer.relax([structure])[0])]

@@ -23,6 +23,7 @@ class AseEvaluator:
     """
 
     calculator: BaseCalculator
+    capacity = 0.0
 
     def evaluate(self, structures: Sequence[Atoms], memories: Sequence[object]) -> list[Evaluation | Exception]:
         """See `Evaluator`."""
@@ -49,7 +50,7 @@ class EvaluatorCalculator(Calculator):
     evaluator : what answers.
     """
 
-    implemented_properties = ("energy", "free_energy", "forces", "stress")
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
 
     def __init__(self, evaluator: Evaluator) -> None:
         super().__init__()

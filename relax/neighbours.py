@@ -12,6 +12,8 @@ import numpy as np
 from ase import Atoms
 from pymatgen.optimization.neighbors import find_points_in_spheres
 
+from .search_frame import is_handy, search_frame
+
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
@@ -54,11 +56,20 @@ class Neighbours:
 
 
 def find_neighbours(atoms: Atoms, cutoff: float, skin: float) -> Neighbours:
-    """Every pair up to `cutoff` + `skin` (Å), in a fixed order."""
+    """Every pair up to `cutoff` + `skin` (Å), in a fixed order.
+
+    Raises
+    ------
+    CellTooThin : see `search_frame`.
+    """
     reach = cutoff + skin
     positions, cell = np.ascontiguousarray(atoms.positions), np.ascontiguousarray(atoms.cell.array)
-    found = find_points_in_spheres(positions, positions, reach, np.ones(3, dtype=np.int64), cell, 1e-8)
+    frame = None if is_handy(positions, cell, reach) else search_frame(positions, cell)
+    points, lattice = (positions, cell) if frame is None else (frame.positions, np.ascontiguousarray(frame.cell))
+    found = find_points_in_spheres(points, points, reach, np.ones(3, dtype=np.int64), lattice, 1e-8)
     first, second, shift = found[0], found[1], np.asarray(found[2])
+    if frame is not None:
+        shift = frame.original_shift(first, second, shift)
     # Of the two directions of a pair keep the one that leads to the later atom, or along the first positive shift.
     sign = np.sign(shift @ (1e10, 1e5, 1.0))
     kept = (first < second) | ((first == second) & (sign > 0))

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ..errors import InputError, unknown
 from ..formula import pair_key
 from ..records import Target
 from ..relax.contract import RelaxSettings
+from ..relax.optimisers import DEFAULT, OPTIMISERS
 
 
 def _text(value: Any) -> str:
@@ -30,6 +31,15 @@ def _whole(low: int) -> Callable[[Any], int]:
         if isinstance(number, bool) or number != int(number) or number < low:
             raise ValueError(f"a whole number from {low} up")
         return int(number)
+
+    return parse
+
+
+def _one_of(names: Iterable[str]) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if value not in names:
+            raise ValueError(f"one of {', '.join(names)}")
+        return str(value)
 
     return parse
 
@@ -109,7 +119,9 @@ class SearchConfig:
     num: int = _word(_whole(1), 100, "100", "number of candidates in all", short="-n")
     source: tuple[str, ...] = _word(_items(_text), ("random",), "random", "ways of proposing, each gets an equal share")
     formula_units: tuple[int, int] = _word(_range(_whole(1)), (1, 4), "1-4", "formula units in a cell")
-    relaxer: str = _word(_text, "chgnet", "chgnet", "potential: chgnet, emt, lj, or any ASE calculator as module:Class")
+    relaxer: str = _word(
+        _text, "chgnet", "chgnet", "potential by name, such as chgnet, or any ASE calculator as module:Class"
+    )
     pressure_gpa: float = _word(_real, 0.0, "10", "external pressure in GPa")
     seed: int = _word(_whole(0), 0, "0", "the same seed draws the same candidates")
     out: str = _word(_text, "", "RUN", "run folder; the same command on it resumes (default: runs/FORMULA)")
@@ -130,6 +142,13 @@ class SearchConfig:
     stress_tolerance_gpa: float = _word(_positive, 0.1, "0.1", "... and below this stress in GPa")
     max_steps: int = _word(_whole(1), 500, "500", "steps of one relaxation at most")
     max_seconds: float = _word(_positive, 600.0, "600", "seconds of one relaxation at most")
+    optimiser: str = _word(_one_of(OPTIMISERS), DEFAULT, DEFAULT, f"how to relax: {', '.join(OPTIMISERS)}")
+    early_stop_window: float | None = _word(
+        _positive,
+        None,
+        "0.3",
+        "give up relaxations that head for more than this above the best, in eV/atom (default: none)",
+    )
     source_options: Mapping[str, Any] = _word(_table(_option_value), {}, "NAME=VALUE", "settings of the source")
     relaxer_options: Mapping[str, Any] = _word(
         _table(_option_value), {}, "NAME=VALUE", "keyword arguments of the potential, as in sigma=2,epsilon=1"

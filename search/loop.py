@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..proposals import Source, make_source, propose
 from ..records import Candidate, Record, Relaxation, Status
-from ..relax import Relaxer, check_name, make_relaxer
+from ..relax import Relaxer, check_name, in_flight, make_relaxer
 from .config import SearchConfig
 from .stop import Stop, StopRequested
 from .store import Journal
@@ -68,25 +68,40 @@ def draw(config: SearchConfig, sources: Mapping[str, Source], number: int) -> Ca
     return replace(candidate, seconds=time.perf_counter() - start)
 
 
-def relax_candidate(candidate: Candidate, relaxer: Relaxer, pressure_gpa: float) -> Relaxation:
-    """Relax one candidate; one without a structure gets the status `error` with its source's reason."""
-    if candidate.atoms is None:
-        return Relaxation(atoms=None, status=Status.ERROR, message=candidate.note, pressure_gpa=pressure_gpa)
-    return relaxer.relax([candidate.atoms])[0]
-
-
 def work_through(config: SearchConfig, tools: Tools, tasks: Tasks, journal: Journal, stop: Stop, rank: int = 0) -> None:
     """Relax the candidates that `tasks` hands out until none is left or `stop` says so.
 
-    The candidate in hand when a signal comes is dropped: it is not in the journal, so a resumed run draws it again.
+    The candidates in hand when a signal comes are dropped: they are not in the journal, so a resumed run draws them
+    again.
     """
-    while stop.reason is None and (number := tasks.next()) is not None:
-        try:
+    under_way = in_flight(tools.relaxer)
+    candidates: dict[int, Candidate] = {}
+    more = True
+    try:
+        while more or len(under_way):
+            if more and under_way.has_room:
+                number = None if stop.reason is not None else tasks.next()
+                if number is None:
+                    more = False
+                    continue
+                with stop.interruptible():
+                    candidate = draw(config, tools.sources, number)
+                if candidate.atoms is None:
+                    unfit = Relaxation(None, Status.ERROR, message=candidate.note, pressure_gpa=config.pressure_gpa)
+                    _write_down(number, Record(candidate, unfit, time.time(), rank), journal, tasks)
+                else:
+                    candidates[number] = candidate
+                    under_way.add(number, candidate.atoms)
+                continue
             with stop.interruptible():
-                candidate = draw(config, tools.sources, number)
-                relaxation = relax_candidate(candidate, tools.relaxer, config.pressure_gpa)
-        except StopRequested:
-            return
-        record = Record(candidate, relaxation, finished=time.time(), rank=rank)
-        journal.append(record)
-        tasks.done(Finished.of(number, record))
+                under_way.lowest = tasks.lowest
+                finished = under_way.advance()
+            for number, relaxation in finished:
+                _write_down(number, Record(candidates.pop(number), relaxation, time.time(), rank), journal, tasks)
+    except StopRequested:
+        return
+
+
+def _write_down(number: int, record: Record, journal: Journal, tasks: Tasks) -> None:
+    journal.append(record)
+    tasks.done(Finished.of(number, record))

@@ -63,11 +63,13 @@ def pending_numbers(run: Run, config: SearchConfig) -> list[int]:
     return [number for number in range(config.num) if config.assignment(number) not in finished]
 
 
-def make_progress(run: Run, config: SearchConfig, left: int) -> Progress:
-    """The progress of `run`, of whose candidates `left` are still to do, counting on from what its journal holds."""
+def start_counting(run: Run, config: SearchConfig) -> tuple[LocalTasks, Progress]:
+    """What is still to do in `run`, and its progress, counting on from what its journal holds."""
+    pending = pending_numbers(run, config)
     enthalpies = [r.relaxation.enthalpy_per_atom for r in run.records if r.relaxation.status == "converged"]
     lowest = min((e for e in enthalpies if e is not None), default=None)
-    return progress(config.num, config.num - left, lowest)
+    meter = progress(config.num, config.num - len(pending), lowest)
+    return LocalTasks(pending, meter.update, lowest), meter
 
 
 def search(config: SearchConfig, command: str = "", threads: int = 1) -> Run:
@@ -81,11 +83,11 @@ def search(config: SearchConfig, command: str = "", threads: int = 1) -> Run:
     """
     tools = make_tools(config)
     run = open_run(config, provenance(command, ranks=1, threads=threads))
-    pending = pending_numbers(run, config)
-    stop, meter, journal = Stop(), make_progress(run, config, len(pending)), Journal(run.path)
+    tasks, meter = start_counting(run, config)
+    stop, journal = Stop(), Journal(run.path)
     with log_file(run.path), stop.listening(config.max_hours):
         try:
-            work_through(config, tools, LocalTasks(pending, meter.update), journal, stop)
+            work_through(config, tools, tasks, journal, stop)
         finally:
             meter.close()
             journal.close()

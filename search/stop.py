@@ -35,7 +35,7 @@ class Stop:
         self._interruptible = False
 
     def request(self, reason: str) -> None:
-        """Ask the search to end after the candidate in hand."""
+        """Ask the search to end; what is in hand is dropped."""
         self.reason = self.reason or reason
 
     @contextmanager

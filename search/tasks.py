@@ -38,7 +38,14 @@ class Finished:
 
 
 class Tasks(Protocol):
-    """Hands out candidates' numbers and takes back word that they are done."""
+    """Hands out candidates' numbers and takes back word that they are done.
+
+    Attributes
+    ----------
+    lowest : eV/atom; the lowest enthalpy known when the last number was handed out; None: none yet.
+    """
+
+    lowest: float | None
 
     def next(self) -> int | None:
         """The next candidate's number; None when there is nothing left to do."""
@@ -54,9 +61,13 @@ class LocalTasks:
     ----------
     pending : numbers still to do.
     on_done : called for each finished candidate, by one thread at a time.
+    lowest : of the candidates finished before, eV/atom.
     """
 
-    def __init__(self, pending: Iterable[int], on_done: Callable[[Finished], None]) -> None:
+    def __init__(
+        self, pending: Iterable[int], on_done: Callable[[Finished], None], lowest: float | None = None
+    ) -> None:
+        self.lowest = lowest
         self._pending = iter(pending)
         self._on_done = on_done
         self._lock = threading.Lock()
@@ -69,4 +80,7 @@ class LocalTasks:
     def done(self, finished: Finished) -> None:
         """Pass the news on."""
         with self._lock:
+            found = finished.enthalpy_per_atom
+            if found is not None and (self.lowest is None or found < self.lowest):
+                self.lowest = found
             self._on_done(finished)

@@ -17,7 +17,7 @@ from xtalseek.analysis import find_minima
 from xtalseek.errors import InfeasibleTarget, InputError
 from xtalseek.proposals import candidate_rng
 from xtalseek.records import Candidate, Record, Status, Target
-from xtalseek.search.config import SearchConfig, resolve
+from xtalseek.search.config import SearchConfig, resolve, to_toml
 from xtalseek.search.loop import draw, make_sources, make_tools, work_through
 from xtalseek.search.results import read_results
 from xtalseek.search.run import pending_numbers, search
@@ -188,3 +188,38 @@ def test_a_stopped_search_resumes_to_the_same_set_as_an_unbroken_one(tmp_path: P
     resumed = search(config)
     unbroken = search(resolve(words(tmp_path / "unbroken")))
     assert [facts(r) for r in resumed.records] == [facts(r) for r in unbroken.records]
+
+
+def test_a_search_in_batches_finds_what_one_by_one_finds(tmp_path: Path) -> None:
+    together = search(resolve(words(tmp_path / "together", num=12, relaxer="toy_potentials:together")))
+    alone = search(resolve(words(tmp_path / "alone", num=12)))
+    by_name = {r.name: facts(r) for r in together.records}
+    assert len(together.records) == 12
+    assert by_name == {r.name: facts(r) for r in alone.records}
+    # Relaxed at the same time, they do not end in the order in which they were drawn.
+    assert [r.name for r in sorted(together.records, key=lambda r: r.finished)] != sorted(by_name)
+
+
+def test_a_stopped_batch_is_drawn_again(tmp_path: Path) -> None:
+    config = resolve(words(tmp_path / "broken", num=12, relaxer="toy_potentials:together"))
+    (tmp_path / "broken").mkdir()
+    stop, journal = Stop(), Journal(tmp_path / "broken")
+    work_through(config, make_tools(config), _Interrupted(config, stop), journal, stop)
+    (tmp_path / "broken" / "config.toml").write_text(to_toml(config, {}))
+    assert 0 < len(pending_numbers(load_run(tmp_path / "broken"), config)) < 12
+    unbroken = search(resolve(words(tmp_path / "unbroken", num=12, relaxer="toy_potentials:together")))
+    assert {facts(r) for r in search(config).records} == {facts(r) for r in unbroken.records}
+
+
+def test_losers_that_were_given_up_are_told_apart_in_the_journal(tmp_path: Path) -> None:
+    more = {"formula": "Ar", "formula_units": "2-4", "volume_per_atom": "12-40", "num": 20, "force_tolerance": 1e-4}
+    full = search(resolve(words(tmp_path / "full", **more)))
+    short = search(resolve(words(tmp_path / "short", early_stop_window=0.01, **more)))
+    given_up = [r for r in short.records if r.relaxation.status == Status.GIVEN_UP]
+    assert given_up
+    assert all("heading for" in r.relaxation.message for r in given_up)
+    assert sum(r.relaxation.force_calls for r in short.records) < sum(r.relaxation.force_calls for r in full.records)
+    # The best is the same, and none of those given up would have been better.
+    converged = {r.name: r.relaxation.enthalpy_per_atom or 0.0 for r in full.records if facts(r)[1] == "converged"}
+    assert all(converged.get(r.name, 0.0) > min(converged.values()) for r in given_up)
+    assert "early_stop_window = 0.01" in (tmp_path / "short" / "config.toml").read_text()

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from xtalseek.relax.forecast import FIRST_STEPS, forecast
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.1, 0.3])
+def test_of_an_exponential_approach_the_forecast_lies_below_the_end_but_not_far(rate: float) -> None:
+    """Cautious: below where it ends, by no more than a few times what is still to come."""
+    path = -1.0 + 2.0 * np.exp(-rate * np.arange(200))
+    for n in (30, 60, 120):
+        left = path[n - 1] - path[-1]
+        found = forecast(list(path[:n]))
+        assert found <= path[-1] + 1e-9
+        assert found >= path[-1] - 3 * left - 1e-9
+
+
+def test_nothing_is_said_of_a_path_that_has_just_begun_or_still_gathers_speed() -> None:
+    assert forecast([0.0] * FIRST_STEPS) == -math.inf
+    assert forecast(list(-(np.arange(30.0) ** 2))) == -math.inf
+    assert forecast([0.0] * 25 + [-0.1] * 5) == -math.inf
+
+
+def test_a_path_at_rest_is_forecast_to_stay_there() -> None:
+    assert forecast([1.0, *([0.5] * 29)]) == 0.5
