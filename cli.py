@@ -22,6 +22,7 @@ from .mpi_jobs.world import World, find_world, limit_threads, share_of_cores
 from .search.config import parse_word, read_toml, resolve
 
 if TYPE_CHECKING:
+    from .records import Relaxation
     from .search.store import Run
 
 
@@ -111,7 +112,7 @@ def relax(options: argparse.Namespace, world: World) -> None:
     words = default_words(RELAX_WORDS) | given
     limit_threads(share_of_cores(world))
     from .formats import Frame
-    from .relax import RelaxSettings, make_relaxer
+    from .relax import RelaxSettings, as_they_end, in_flight, make_relaxer
     from .structure_files import format_of, read_structures, write_structures
 
     structures = read_structures(options.files)
@@ -119,24 +120,26 @@ def relax(options: argparse.Namespace, world: World) -> None:
     symbols = {symbol: None for _, atoms in structures for symbol in atoms.get_chemical_symbols()}
     settings = RelaxSettings(**{name: words[name] for name in SETTING_WORDS})
     relaxer = make_relaxer(words["relaxer"], settings, words["relaxer_options"], symbols)
-    frames, rows, interrupted = [], [], False
-    for name, atoms in structures:
-        try:
-            result = relaxer.relax([atoms])[0]
-        except KeyboardInterrupt:  # what is finished is written all the same
-            interrupted = True
-            break
-        row = {
-            "name": name, "status": result.status.value, "enthalpy_per_atom": result.enthalpy_per_atom,
+    results: dict[int, Relaxation] = {}
+    interrupted = False
+    try:
+        for place, result in as_they_end(in_flight(relaxer), [atoms for _, atoms in structures]):
+            results[place] = result
+            if not options.json:
+                energy = "" if result.enthalpy_per_atom is None else f"{result.enthalpy_per_atom:12.4f} eV/atom"
+                calls = f"{result.force_calls:4d} force calls"
+                _print(f"{structures[place][0]:<30} {result.status.value:<11}{energy:<21} {calls}  {result.message}")
+    except KeyboardInterrupt:  # what is finished is written all the same
+        interrupted = True
+    frames, rows = [], []
+    for place, result in sorted(results.items()):  # in the order of the files, whichever ended first
+        name, status = structures[place][0], result.status.value
+        rows.append({
+            "name": name, "status": status, "enthalpy_per_atom": result.enthalpy_per_atom,
             "force_calls": result.force_calls, "seconds": result.seconds, "message": result.message,
-        }  # fmt: skip
-        rows.append(row)
-        if not options.json:
-            energy = "" if result.enthalpy_per_atom is None else f"{result.enthalpy_per_atom:12.4f} eV/atom"
-            _print(f"{name:<30} {row['status']:<11}{energy:<21} {result.force_calls:4d} force calls  {result.message}")
+        })  # fmt: skip
         if result.atoms is not None:
-            pressure, status = result.pressure_gpa, result.status.value
-            frames.append(Frame(name, result.atoms, result.energy, pressure, status=status))
+            frames.append(Frame(name, result.atoms, result.energy, result.pressure_gpa, status=status))
     if frames:
         write_structures(options.out, frames)
     if options.json:

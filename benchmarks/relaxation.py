@@ -80,9 +80,8 @@ def peer() -> Way:
     return lambda structures: [relax(structure) for structure in structures]
 
 
-def ours(options: dict[str, Any], optimiser: str | None = None) -> Way:
-    """This package at its defaults, or with other options of the potential, or another optimiser."""
-    more = {} if optimiser is None else {"optimiser": optimiser}
+def ours(options: dict[str, Any], **more: Any) -> Way:
+    """This package at its defaults, or with other options of the potential, or more settings."""
     settings = RelaxSettings(force_tolerance=FORCE, stress_tolerance_gpa=STRESS, max_steps=MAX_STEPS, **more)
     relaxer = make_relaxer("chgnet", settings, {"device": "cpu", **options})
 
@@ -140,31 +139,30 @@ def main() -> None:
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    done = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
+    rows: dict[str, dict[str, Any]] = {}
+    if options.out.exists():
+        rows = {row["name"]: row for row in map(json.loads, options.out.read_text().splitlines())}
     ways = {
         "peer": peer(),
         "xtalseek": ours({}),
-        "xtalseek, FIRE": ours({}, "fire"),
+        "xtalseek, FIRE": ours({}, optimiser="fire"),
         "xtalseek, no symmetry": ours({"symmetry": False}),
         "xtalseek, batch": ours({"batch": 10_000}),
+        "xtalseek, saddle push": ours({}, saddle_push=0.02),
     }
     drawn = [c for source in ("random", "unimat") for c in candidates(source, options.each, options.seed)]
     # Neither kind is relaxed as a block: what else the machine does meanwhile falls on both.
     shuffled = [drawn[n] for n in np.random.default_rng(0).permutation(len(drawn))]
     for turn in range(0, len(shuffled), 10):
         names, structures = zip(*shuffled[turn : turn + 10], strict=True)
-        if names[0] in {row["name"] for row in done}:
-            continue
-        results = {way: relax(list(structures)) for way, relax in ways.items()}
-        rows = [
-            {"name": name, "n_atoms": len(atoms)} | {way: found[n] for way, found in results.items()}
-            for n, (name, atoms) in enumerate(zip(names, structures, strict=True))
-        ]
-        done += rows
-        with options.out.open("a") as out:
-            out.writelines(json.dumps(row) + "\n" for row in rows)
-        sys.stderr.write(f"\r{len(done)}/{len(drawn)}")
-    sys.stdout.write(table(done, list(ways)) + "\n")
+        for way, relax in ways.items():
+            if all(way in rows.get(name, {}) for name in names):
+                continue
+            for name, atoms, found in zip(names, structures, relax(list(structures)), strict=True):
+                rows.setdefault(name, {"name": name, "n_atoms": len(atoms)})[way] = found
+        options.out.write_text("".join(json.dumps(row) + "\n" for row in rows.values()))
+        sys.stderr.write(f"\r{turn + len(names)}/{len(drawn)}")
+    sys.stdout.write(table(list(rows.values()), list(ways)) + "\n")
 
 
 if __name__ == "__main__":

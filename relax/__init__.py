@@ -12,13 +12,14 @@ from ..errors import InputError, unknown
 from ..records import Relaxation
 from ..registry import Registry
 from .contract import Relaxer, RelaxSettings, UnderWay
-from .engine import BatchRelaxer
+from .engine import BatchRelaxer, as_they_end
 from .potentials import load_potential, potentials
 
 __all__ = [
     "BatchRelaxer",
     "RelaxSettings",
     "Relaxer",
+    "as_they_end",
     "in_flight",
     "load_potential",
     "make_relaxer",

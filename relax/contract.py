@@ -27,6 +27,8 @@ class RelaxSettings:
     optimiser : one of `relax.optimisers.OPTIMISERS`.
     early_stop_window : eV/atom; give up a relaxation that is heading for an enthalpy higher than this above the lowest
         known; None: relax all to the end.
+    saddle_push : Å; a structure that came to rest with symmetry is pushed off it by about this and relaxed on, for
+        symmetry also holds structures on saddle points; the lower of both is the result. None: leave it there.
     """
 
     pressure_gpa: float = 0.0
@@ -36,6 +38,7 @@ class RelaxSettings:
     max_seconds: float = 600.0
     optimiser: str = DEFAULT
     early_stop_window: float | None = None
+    saddle_push: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

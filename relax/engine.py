@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import spglib
 from ase import Atoms
 from ase.units import GPa
 
 from ..records import Relaxation, Status
-from .contract import Evaluation, OutOfMemory, RelaxSettings
+from .contract import Evaluation, OutOfMemory, RelaxSettings, UnderWay
 from .disagreement import second_opinion
 from .forecast import forecast
 from .guards import Fault, StructureFellApart, Watch, start_fault, suspicion
@@ -39,6 +40,8 @@ class _Run:
     seconds: float = 0.0
     enthalpies: list[float] = field(default_factory=list)
     """eV/atom after each step."""
+    at_rest: Relaxation | None = None
+    """Where it first came to rest, once it was pushed off there."""
     ended: bool = False
 
     def end(self, status: Status, reason: str) -> None:
@@ -61,13 +64,7 @@ class BatchRelaxer:
 
     def relax(self, structures: Sequence[Atoms]) -> list[Relaxation]:
         """Relax each structure: same order, same length; a bad structure becomes a status, never an exception."""
-        under_way = self.in_flight()
-        results: dict[int, Relaxation] = {}
-        to_come = deque(enumerate(structures))
-        while to_come or len(under_way):
-            while to_come and under_way.has_room:
-                under_way.add(*to_come.popleft())
-            results.update(under_way.advance())
+        results = dict(as_they_end(self.in_flight(), structures))
         return [results[place] for place in range(len(structures))]
 
     def in_flight(self) -> InFlight:
@@ -123,7 +120,7 @@ class InFlight:
         done = self._done + [run for run in self._active if run.ended]
         self._active = [run for run in self._active if not run.ended]
         self._done = []
-        return [(run.key, replace(run.result, seconds=run.seconds)) for run in done]
+        return [(run.key, replace(_lower(run), seconds=run.seconds)) for run in done]
 
     def _load(self) -> float:
         return sum(run.size for run in self._active)
@@ -243,11 +240,46 @@ class InFlight:
         if reason is not None:
             run.end(Status.SUSPICIOUS, reason)
             return
-        doubt = (
-            None if potential.second_opinion is None else second_opinion(potential.second_opinion, state.atoms, found)
-        )
+        doubt = None
+        if potential.second_opinion is not None:
+            doubt = second_opinion(potential.second_opinion, state.atoms, found)
         run.result = replace(state, status=Status.CONVERGED, message=doubt or "")
-        run.ended = True
+        push = self._settings.saddle_push
+        if push is None or run.at_rest is not None or not _is_symmetric(state.atoms):
+            run.ended = True
+            return
+        run.at_rest = run.result
+        # The same push each time, so that a candidate's result depends on nothing else.
+        run.atoms.positions += push * np.random.default_rng(len(state.atoms)).normal(size=run.atoms.positions.shape)
+        run.optimiser_state = self._optimiser.start(run.atoms)
+
+
+def as_they_end(under_way: UnderWay, structures: Iterable[Atoms]) -> Iterator[tuple[int, Relaxation]]:
+    """Relax each structure, and give its place among them with its result as soon as that is there."""
+    to_come = enumerate(structures)
+    coming = next(to_come, None)
+    while coming is not None or len(under_way):
+        if coming is not None and under_way.has_room:
+            under_way.add(*coming)
+            coming = next(to_come, None)
+        else:
+            yield from under_way.advance()
+
+
+def _is_symmetric(atoms: Atoms) -> bool:
+    found = spglib.get_symmetry((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), symprec=1e-3)
+    return found is not None and len(found["rotations"]) > 1
+
+
+def _lower(run: _Run) -> Relaxation:
+    """The result, or the place where it rested before it was pushed, whichever is lower; all of its force calls."""
+    now, before = run.result, run.at_rest
+    if before is None:
+        return now
+    assert before.enthalpy is not None
+    if now.status == Status.CONVERGED and now.enthalpy is not None and now.enthalpy < before.enthalpy:
+        return now
+    return replace(before, steps=now.steps, force_calls=now.force_calls)
 
 
 def _fault(error: Exception) -> Fault:

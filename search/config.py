@@ -149,6 +149,9 @@ class SearchConfig:
         "0.3",
         "give up relaxations that head for more than this above the best, in eV/atom (default: none)",
     )
+    saddle_push: float | None = _word(
+        _positive, None, "0.02", "push symmetric structures off their resting place by about this, in Å (default: none)"
+    )
     source_options: Mapping[str, Any] = _word(_table(_option_value), {}, "NAME=VALUE", "settings of the source")
     relaxer_options: Mapping[str, Any] = _word(
         _table(_option_value), {}, "NAME=VALUE", "keyword arguments of the potential, as in sigma=2,epsilon=1"

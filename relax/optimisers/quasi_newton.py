@@ -124,7 +124,7 @@ class QuasiNewton:
         volume, n_atoms = float(atoms.get_volume()), len(atoms)
         force = generalised_force(forces, stress, pressure, volume)
         force[:n_atoms] -= force[:n_atoms].mean(axis=0)
-        copy = Atoms(atoms.numbers, cell=atoms.cell, positions=atoms.positions, pbc=True)
+        copy = Atoms(numbers=atoms.numbers, cell=atoms.cell, positions=atoms.positions, pbc=True)
         here = Place(copy, energy + pressure * volume, force)
         state = replace(state, progress=state.progress.after(here.enthalpy / n_atoms, float(np.abs(force).max())))
         if state.progress.steps >= _PATIENCE or state.fire is not None:

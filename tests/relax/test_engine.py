@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -243,3 +244,24 @@ def test_a_relaxer_that_takes_lists_only_is_used_one_by_one() -> None:
     assert not under_way.has_room
     ((key, result),) = under_way.advance()
     assert (key, result.energy, len(under_way)) == (3, 2.0, 0)
+
+
+def test_a_structure_that_symmetry_holds_on_a_saddle_point_is_pushed_off_where_asked_for() -> None:
+    """A simple cubic crystal of a pair potential is no minimum, but no force tells it so."""
+    cubic = Atoms("Ar8", cell=[5, 5, 5], pbc=True, scaled_positions=np.indices((2, 2, 2)).reshape(3, -1).T / 2)
+    cubic.positions += 0.3  # not on the origin
+    held, pushed = (relaxer(Pairs(), RelaxSettings(saddle_push=push)).relax([cubic])[0] for push in (None, 0.02))
+    assert held.status == pushed.status == Status.CONVERGED
+    assert held.enthalpy_per_atom is not None
+    assert pushed.enthalpy_per_atom is not None
+    assert pushed.enthalpy_per_atom < held.enthalpy_per_atom - 0.5
+    assert pushed.force_calls > held.force_calls
+
+
+def test_a_push_off_a_true_minimum_changes_nothing_but_the_count_of_calls() -> None:
+    settings = RelaxSettings(force_tolerance=1e-3, stress_tolerance_gpa=0.01)
+    (plain,) = relaxer(Pairs(), settings).relax([FCC * (2, 2, 2)])
+    (pushed,) = relaxer(Pairs(), replace(settings, saddle_push=0.02)).relax([FCC * (2, 2, 2)])
+    assert pushed.status == Status.CONVERGED
+    assert pushed.enthalpy_per_atom == pytest.approx(plain.enthalpy_per_atom, abs=1e-4)
+    assert pushed.force_calls > plain.force_calls
