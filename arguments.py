@@ -16,6 +16,7 @@ TARGET_WORDS = ("formula_units", "min_distances", "volume_per_atom", "symmetry_o
 SOURCE_WORDS = ("num", "source", *TARGET_WORDS, "pressure_gpa", "seed", "source_options")
 SETTING_WORDS = (
     "pressure_gpa", "force_tolerance", "stress_tolerance_gpa", "max_steps", "max_seconds", "optimiser", "saddle_push",
+    "push_apart",
 )  # fmt: skip
 RELAX_WORDS = ("relaxer", *SETTING_WORDS, "relaxer_options")
 SEARCH_WORDS = (*SOURCE_WORDS, *RELAX_WORDS, "early_stop_window", "out", "max_hours")

@@ -15,6 +15,7 @@ import os
 import statistics
 import sys
 from collections.abc import Iterator
+from itertools import chain, count, islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,9 @@ def candidates(kind: str, number: int, seed: int, folder: Path) -> list[tuple[st
         if not file.is_file():
             source = source or make_source(KINDS[kind])
             target = Target(formula, formula_units=units)
-            found = [propose(source, KINDS[kind], target, index, seed).atoms for index in range(number)]
-            write(file, [atoms for atoms in found if atoms is not None])
+            # Now and then a source finds none: go on to its next.
+            found = (propose(source, KINDS[kind], target, index, seed).atoms for index in count())
+            write(file, list(islice((atoms for atoms in found if atoms is not None), number)))
         drawn[formula] = read(file, ":")
     return [
         (f"{kind}-{formula}-{index:03d}", structures[index])
@@ -157,7 +159,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     drawn = [candidates(kind, options.number, options.seed, options.folder) for kind in options.kinds]
     # Kinds in turn, so that an unfinished study says something of each.
-    names = [entry for together in zip(*drawn, strict=False) for entry in together]
+    names = [entry for entry in chain(*zip_longest(*drawn)) if entry is not None]
     if not options.only_read:
         relax_all(options, names)
     made_with = provenance(" ".join(sys.argv), 1, torch.get_num_threads())

@@ -27,7 +27,6 @@ __all__ = [
     "relaxers",
 ]
 
-AseRelaxer = BatchRelaxer  # until all tests say BatchRelaxer
 relaxers = Registry("relaxer", {}, group="xtalseek.relaxers")
 """Whole engines that do their own minimising; called as `engine(settings, **options)`."""
 

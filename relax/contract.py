@@ -29,6 +29,8 @@ class RelaxSettings:
         known; None: relax all to the end.
     saddle_push : Å; a structure that came to rest with symmetry is pushed off it by about this and relaxed on, for
         symmetry also holds structures on saddle points; the lower of both is the result. None: leave it there.
+    push_apart : before the potential is asked, soft spheres push all pairs apart to this fraction of the sum of their
+        contact radii. None: a structure is taken as it is.
     """
 
     pressure_gpa: float = 0.0
@@ -39,6 +41,7 @@ class RelaxSettings:
     optimiser: str = DEFAULT
     early_stop_window: float | None = None
     saddle_push: float | None = None
+    push_apart: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from .disagreement import second_opinion
 from .forecast import forecast
 from .guards import Fault, StructureFellApart, Watch, start_fault, suspicion
 from .optimisers import OPTIMISERS, Optimiser, apply
+from .optimisers.soft_spheres import pushed_apart
 from .potentials import Potential
 
 
@@ -134,8 +135,14 @@ class InFlight:
         with np.errstate(over="ignore"):
             hand = -1.0 if np.linalg.det(np.nan_to_num(structure.cell.array)) < 0 else 1.0
         atoms = Atoms(structure.numbers, cell=hand * structure.cell.array, positions=structure.positions, pbc=True)
-        run = _Run(key, atoms, 1.0, Watch(potential.contact_radii), None, blank)
         fault = start_fault(atoms, potential.contact_radii, potential.elements)
+        if settings.push_apart is not None and (fault is None or fault[0] is Status.OVERLAP):
+            try:
+                atoms = pushed_apart(atoms, potential.contact_radii, settings.push_apart)
+                fault = start_fault(atoms, potential.contact_radii, potential.elements)
+            except Exception as error:
+                fault = _fault(error)
+        run = _Run(key, atoms, 1.0, Watch(potential.contact_radii), None, blank)
         if fault is None:
             try:
                 # Atoms far outside the cell make neighbour searches slow, and some of them hang.

@@ -152,6 +152,9 @@ class SearchConfig:
     saddle_push: float | None = _word(
         _positive, None, "0.02", "push symmetric structures off their resting place by about this, in Å (default: none)"
     )
+    push_apart: float | None = _word(
+        _positive, None, "0.7", "push atoms apart first, to this fraction of their covalent radii (default: none)"
+    )
     source_options: Mapping[str, Any] = _word(_table(_option_value), {}, "NAME=VALUE", "settings of the source")
     relaxer_options: Mapping[str, Any] = _word(
         _table(_option_value), {}, "NAME=VALUE", "keyword arguments of the potential, as in sigma=2,epsilon=1"

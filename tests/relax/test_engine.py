@@ -265,3 +265,13 @@ def test_a_push_off_a_true_minimum_changes_nothing_but_the_count_of_calls() -> N
     assert pushed.status == Status.CONVERGED
     assert pushed.enthalpy_per_atom == pytest.approx(plain.enthalpy_per_atom, abs=1e-4)
     assert pushed.force_calls > plain.force_calls
+
+
+def test_atoms_that_overlap_are_pushed_apart_before_the_potential_is_asked_where_that_is_wanted() -> None:
+    crowded = bulk("Ar", "fcc", 3.7) * (2, 2, 2)
+    crowded.positions[1] = crowded.positions[0] + (0.3, 0.1, 0.0)
+    assert status_of(crowded, Pairs())[0] == Status.OVERLAP
+    (healed,) = relaxer(Pairs(), replace(SETTINGS, push_apart=0.8)).relax([crowded])
+    assert healed.status == Status.CONVERGED
+    (nothing,) = relaxer(Pairs(), replace(SETTINGS, push_apart=0.8)).relax([Atoms(cell=[3, 3, 3], pbc=True)])
+    assert nothing.status == Status.ERROR
