@@ -74,7 +74,7 @@ class ChgnetEvaluator:
         graph = joined([c.graph for c in classes], [len(x) for x in lengths])
         try:
             energies, *derivatives = self.network.energies(
-                np.concatenate(lengths), np.concatenate(cosines), self.network.indices(graph), len(seen)
+                np.concatenate(lengths), np.concatenate(cosines), graph, len(seen)
             )
         except (MemoryError, RuntimeError) as error:
             # A GPU's is torch's own; a CPU's allocator raises a plain RuntimeError.

@@ -38,7 +38,6 @@ class Indices:
 
     numbers: Tensor
     atom_count: Tensor
-    owner: Tensor
     row_centre: Tensor
     row_other: Tensor
     row_bond: Tensor
@@ -94,17 +93,17 @@ class Network:
         if shift is not None:
             self._atom_layers[-1] = replace(self._atom_layers[-1], gated=_moved(self._atom_layers[-1].gated, shift, 1))
 
-    def indices(self, graph: ClassGraph) -> Indices:
+    def _indices(self, graph: ClassGraph) -> Indices:
         """`graph` on the network's device."""
 
         def moved(name: str) -> Tensor:
-            array = torch.from_numpy(getattr(graph, name)).to(self.device)
-            return array.float()[:, None] if name.endswith("_count") else array
+            array = torch.from_numpy(getattr(graph, name))
+            return (array.float()[:, None] if name.endswith("_count") else array).to(self.device)
 
-        return Indices(**{f.name: moved(f.name) for f in fields(ClassGraph)})
+        return Indices(**{f.name: moved(f.name) for f in fields(Indices)})
 
     def energies(
-        self, lengths: np.ndarray, cosines: np.ndarray, graph: Indices, n_structures: int
+        self, lengths: np.ndarray, cosines: np.ndarray, graph: ClassGraph, n_structures: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Energies without the elements' own, and their derivatives.
 
@@ -118,18 +117,19 @@ class Network:
         (n_structures,) in eV, and the derivatives (n_bonds,) by the lengths, eV/Å, and (n_angles,) by the cosines, eV.
         """
         with torch.inference_mode():
-            long = torch.from_numpy(lengths).to(self.device, torch.float32)
+            indices = self._indices(graph)
+            long = torch.from_numpy(lengths).float().to(self.device)
             of_length, by_length = self._long.expand(long)
-            of_short, by_short = self._short.expand(long.index_select(0, graph.short))
-            angles = torch.from_numpy(cosines).to(self.device, torch.float32)
+            of_short, by_short = self._short.expand(long.index_select(0, indices.short))
+            angles = torch.from_numpy(cosines).float().to(self.device)
             of_angle, by_cosine = expand_angles(angles, self._angle_frequencies)
-            sites, d_length, d_short, d_angle = self._messages(of_length, of_short, of_angle, graph)
+            sites, d_length, d_short, d_angle = self._messages(of_length, of_short, of_angle, indices)
             d_lengths = d_length.mul_(by_length).sum(dim=1)
-            d_lengths.index_add_(0, graph.short, d_short.mul_(by_short).sum(dim=1))
+            d_lengths.index_add_(0, indices.short, d_short.mul_(by_short).sum(dim=1))
             d_cosines = d_angle.mul_(by_cosine).sum(dim=1)
-            energies = torch.zeros(n_structures, dtype=torch.float64, device=self.device)
-            energies.index_add_(0, graph.owner, sites.double() * graph.atom_count.double()[:, 0])
-            return tuple(x.double().cpu().numpy() for x in (energies, d_lengths, d_cosines))  # type: ignore[return-value]
+            # Back on the CPU before double precision, which not every device has.
+            of_atoms, by_bond, by_angle = (x.cpu().double().numpy() for x in (sites, d_lengths, d_cosines))
+        return np.bincount(graph.owner, of_atoms * graph.atom_count, n_structures), by_bond, by_angle
 
     def _messages(
         self, lengths: Tensor, short_lengths: Tensor, angle_basis: Tensor, graph: Indices
