@@ -28,7 +28,7 @@ class RelaxSettings:
     early_stop_window : eV/atom; give up a relaxation that is heading for an enthalpy higher than this above the lowest
         known; None: relax all to the end.
     saddle_push : Å; a structure that came to rest with symmetry is pushed off it by about this and relaxed on, for
-        symmetry also holds structures on saddle points; the lower of both is the result. None: leave it there.
+        symmetry also holds structures on saddle points; the lower of both is the result. 0: leave it there.
     push_apart : before the potential is asked, soft spheres push all pairs apart to this fraction of the sum of their
         contact radii. None: a structure is taken as it is.
     """
@@ -40,7 +40,7 @@ class RelaxSettings:
     max_seconds: float = 600.0
     optimiser: str = DEFAULT
     early_stop_window: float | None = None
-    saddle_push: float | None = None
+    saddle_push: float = 0.02
     push_apart: float | None = None
 
 

@@ -252,7 +252,7 @@ class InFlight:
             doubt = second_opinion(potential.second_opinion, state.atoms, found)
         run.result = replace(state, status=Status.CONVERGED, message=doubt or "")
         push = self._settings.saddle_push
-        if push is None or run.at_rest is not None or not _is_symmetric(state.atoms):
+        if not push or run.at_rest is not None or not _is_symmetric(state.atoms):
             run.ended = True
             return
         run.at_rest = run.result

@@ -56,6 +56,12 @@ def _positive(value: Any) -> float:
     return float(value)
 
 
+def _not_negative(value: Any) -> float:
+    if isinstance(value, bool) or not 0 <= float(value) < math.inf:
+        raise ValueError("zero or a number above")
+    return float(value)
+
+
 def _range(parse_end: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, Any]]:
     def parse(value: Any) -> tuple[Any, Any]:
         parts = value.split("-") if isinstance(value, str) else value
@@ -149,8 +155,8 @@ class SearchConfig:
         "0.3",
         "give up relaxations that head for more than this above the best, in eV/atom (default: none)",
     )
-    saddle_push: float | None = _word(
-        _positive, None, "0.02", "push symmetric structures off their resting place by about this, in Å (default: none)"
+    saddle_push: float = _word(
+        _not_negative, 0.02, "0.02", "push symmetric structures off where they rest by about this, in Å; 0: leave them"
     )
     push_apart: float | None = _word(
         _positive, None, "0.7", "push atoms apart first, to this fraction of their covalent radii (default: none)"
