@@ -20,7 +20,7 @@ from ase.units import GPa
 from ..records import Relaxation, Status
 from .contract import Evaluation, OutOfMemory, RelaxSettings, UnderWay
 from .disagreement import second_opinion
-from .forecast import forecast
+from .forecast import STEPS_AFTER_PUSH, forecast
 from .guards import Fault, StructureFellApart, Watch, start_fault, suspicion
 from .optimisers import OPTIMISERS, Optimiser, apply
 from .optimisers.soft_spheres import pushed_apart
@@ -40,7 +40,7 @@ class _Run:
     memory: object = None
     seconds: float = 0.0
     enthalpies: list[float] = field(default_factory=list)
-    """eV/atom after each step."""
+    """eV/atom after each step since the start or the push."""
     at_rest: Relaxation | None = None
     """Where it first came to rest, once it was pushed off there."""
     ended: bool = False
@@ -220,8 +220,8 @@ class InFlight:
         elif self._is_lost(run):
             run.end(
                 Status.GIVEN_UP,
-                f"heading for {forecast(run.enthalpies):.3f} eV/atom after {state.steps} steps, "
-                f"the best known being {self.lowest:.3f}",
+                f"heading for more than {settings.early_stop_window:g} eV/atom above the best known, "
+                f"{self.lowest:.3f}, after {state.steps} steps",
             )
         else:
             run.optimiser_state, move = self._optimiser.step(
@@ -236,7 +236,11 @@ class InFlight:
         window = self._settings.early_stop_window
         if window is None or self.lowest is None:
             return False
-        return forecast(run.enthalpies) > self.lowest + window
+        if run.at_rest is not None:
+            return forecast(run.enthalpies, STEPS_AFTER_PUSH) > self.lowest + window
+        # One that symmetry may hold on a saddle point says nothing yet of where it will end once it is pushed off.
+        high = forecast(run.enthalpies) > self.lowest + window
+        return high and not (self._settings.saddle_push > 0 and _is_symmetric(run.atoms))
 
     def _judge(self, run: _Run, found: Evaluation) -> None:
         """End a relaxation that came to rest, believing it unless something speaks against that."""
@@ -255,7 +259,7 @@ class InFlight:
         if not push or run.at_rest is not None or not _is_symmetric(state.atoms):
             run.ended = True
             return
-        run.at_rest = run.result
+        run.at_rest, run.enthalpies = run.result, []
         # The same push each time, so that a candidate's result depends on nothing else.
         run.atoms.positions += push * np.random.default_rng(len(state.atoms)).normal(size=run.atoms.positions.shape)
         run.optimiser_state = self._optimiser.start(run.atoms)
@@ -281,7 +285,7 @@ def _is_symmetric(atoms: Atoms) -> bool:
 def _lower(run: _Run) -> Relaxation:
     """The result, or the place where it rested before it was pushed, whichever is lower; all of its force calls."""
     now, before = run.result, run.at_rest
-    if before is None:
+    if before is None or now.status == Status.GIVEN_UP:
         return now
     assert before.enthalpy is not None
     if now.status == Status.CONVERGED and now.enthalpy is not None and now.enthalpy < before.enthalpy:

@@ -152,7 +152,7 @@ class SearchConfig:
     early_stop_window: float | None = _word(
         _positive,
         None,
-        "0.3",
+        "0.1",
         "give up relaxations that head for more than this above the best, in eV/atom (default: none)",
     )
     saddle_push: float = _word(
