@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, fields
@@ -221,3 +222,27 @@ def _shown_default(default: Any) -> str:
     if isinstance(default, tuple):
         return (", " if all(isinstance(item, str) for item in default) else "-").join(map(str, default))
     return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def whole(option: str, text: str, low: int, example: str = "") -> int:
+    """The whole number that an option was given; raises InputError where it is none or less than `low`."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = low - 1
+    if number < low:
+        hint = f", for example {example}" if example else ""
+        raise InputError(f"{option}: cannot use {text!r}: allowed are whole numbers from {low}{hint}")
+    return number
+
+
+def positive(option: str, text: str, example: str = "") -> float:
+    """The positive number that an option was given; raises InputError where it is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        hint = f", for example {example}" if example else ""
+        raise InputError(f"{option}: cannot use {text!r}: allowed is a positive number{hint}")
+    return number

@@ -14,6 +14,7 @@ from ase import Atoms
 
 from .analysis.assignment import Samples, assign, compositions, sample_name
 from .analysis.evaluation import Evaluation, evaluate_samples
+from .arguments import positive, whole
 from .dataset_csv import SMALLEST_VOLUME
 from .datasets import Dataset, read_dataset
 from .errors import InputError
@@ -30,9 +31,9 @@ def run_evaluation(options: argparse.Namespace) -> Evaluation:
     InputError : a word that cannot be used, told before anything is read or drawn; data without a usable structure.
     """
     ks = _numbers(options.samples)
-    seed = _whole("--seed", options.seed, 0)
-    limit = None if options.limit is None else _whole("--limit", options.limit, 1)
-    cutoff = None if options.coverage is None else _positive("--coverage", options.coverage)
+    seed = whole("--seed", options.seed, 0)
+    limit = None if options.limit is None else whole("--limit", options.limit, 1)
+    cutoff = None if options.coverage is None else positive("--coverage", options.coverage, "0.4")
     settings = parse_word("source_options", options.source_options or {})
     if options.structures and (options.model or options.source_options):
         raise InputError("--structures measures structures as they are: leave --model and --source-options out")
@@ -138,25 +139,4 @@ def _progress(what: str) -> Any:
 
 
 def _numbers(text: str) -> list[int]:
-    return sorted({_whole("--samples", part, 1, "1,5,20") for part in text.split(",")})
-
-
-def _whole(option: str, text: str, low: int, example: str = "") -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = low - 1
-    if number < low:
-        hint = f", for example {example}" if example else ""
-        raise InputError(f"{option}: cannot use {text!r}: allowed are whole numbers from {low}{hint}")
-    return number
-
-
-def _positive(option: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise InputError(f"{option}: cannot use {text!r}: allowed is a positive number, for example 0.4")
-    return number
+    return sorted({whole("--samples", part, 1, "1,5,20") for part in text.split(",")})

@@ -19,6 +19,7 @@ from ase.parallel import DummyMPI
 from ase.parallel import world as ase_world
 
 from .analysis import find_minima
+from .arguments import positive, whole
 from .errors import InputError
 from .files import write_atomic
 from .mpi_jobs.world import World, ranks_started
@@ -122,8 +123,8 @@ def make_plan(options: argparse.Namespace, engine: Engine) -> Plan:
     """
     run = load_run(options.run)
     settings = _settings(options, run.config.target.pressure_gpa)
-    top = _whole("--top", options.top, 0)
-    symprec = _positive("--symprec", options.symprec)
+    top = whole("--top", options.top, 0)
+    symprec = positive("--symprec", options.symprec)
     minima = [m for m in find_minima(run) if not m.suspicious][:top]
     references = read_structures(options.references or [])
     if not minima and not references:
@@ -197,11 +198,11 @@ def _task(
 def _settings(options: argparse.Namespace, pressure_gpa: float) -> DftSettings:
     return DftSettings(
         level=level_called(options.level),
-        cutoff=None if options.cutoff is None else _positive("--cutoff", options.cutoff),
+        cutoff=None if options.cutoff is None else positive("--cutoff", options.cutoff),
         static=options.static,
         pressure_gpa=pressure_gpa,
-        max_steps=_whole("--max-steps", options.max_steps, 1),
-        max_seconds=math.inf if options.max_seconds is None else _positive("--max-seconds", options.max_seconds),
+        max_steps=whole("--max-steps", options.max_steps, 1),
+        max_seconds=math.inf if options.max_seconds is None else positive("--max-seconds", options.max_seconds),
     )
 
 
@@ -273,23 +274,3 @@ def _wait_for_all(world: World) -> None:
         request = world.comm.Ibarrier()
         while not request.Test():
             time.sleep(0.2)
-
-
-def _whole(option: str, text: str, low: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = low - 1
-    if number < low:
-        raise InputError(f"{option}: cannot use {text!r}: allowed are whole numbers from {low}")
-    return number
-
-
-def _positive(option: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise InputError(f"{option}: cannot use {text!r}: allowed is a positive number")
-    return number

@@ -13,6 +13,7 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from .analysis import MatchTolerances, space_group
+from .analysis.columns import aligned
 from .records import Status
 from .relax.dft.relaxation import DftSettings
 from .relax.dft.stability import Phase, Stability, missing_elements, stabilities
@@ -88,7 +89,7 @@ class Comparison:
         table += [_cells(row, with_hull) for row in self.rows]
         kind = "single points" if self.settings.static else "relaxed"
         return [
-            *_columns(table),
+            *aligned(table, (0, 1, len(table[0]) - 2)),
             "",
             f"{self.potential}, {self.engine}, formation: eV/atom; rel, hull: meV/atom above the lowest, above the "
             "hull; V: Å^3/atom.",
@@ -216,16 +217,3 @@ def _cells(row: Row, with_hull: bool) -> list[str]:
 
 def _number(value: float | None, digits: int, factor: float = 1.0) -> str:
     return "" if value is None else f"{factor * value:.{digits}f}"
-
-
-def _columns(table: Sequence[Sequence[str]]) -> list[str]:
-    """Text to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    left = (0, 1, len(widths) - 2)
-    return [
-        "  ".join(
-            cell.ljust(width) if column in left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]

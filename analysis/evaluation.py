@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from ..parallel import Progress
+from .columns import aligned
 from .coverage import Coverage, coverage, densities, distribution_distance, element_counts
 from .matching import (
     MOST_EXTRA_PAIRS,
@@ -105,11 +106,11 @@ class Evaluation:
         speed = "" if self.samples_per_second is None else f", {self.samples_per_second:.3g} samples/s"
         shown = [f"{self.targets} targets, {self.samples} samples, {self.bad_rows} bad rows{speed}", ""]
         header = ("k", "match rate", "95 % interval", "RMSE", "valid only", "RMSE", "METRe", "cRMSE")
-        shown += _columns([header, *(self._row(number) for number in range(len(self.rates)))])
+        shown += aligned([header, *(self._row(number) for number in range(len(self.rates)))], ())
         by_size = [
             (name, str(rates[0].targets), *(_percent(r.rate) for r in rates)) for name, rates in self.groups.items()
         ]
-        shown += ["", *_columns([("atoms", "targets", *(f"match@{rate.k}" for rate in self.rates)), *by_size])]
+        shown += ["", *aligned([("atoms", "targets", *(f"match@{rate.k}" for rate in self.rates)), *by_size], ())]
         structural, chemical = _percent(self.structural_validity), _percent(self.composition_validity)
         shown += ["", f"valid: structures {structural}, compositions {chemical}"]
         if self.coverage:
@@ -239,9 +240,3 @@ def _percent(share: float | None) -> str:
 
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
-
-
-def _columns(table: Sequence[Sequence[str]]) -> list[str]:
-    """All to the right, each column as wide as its widest cell."""
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table]

@@ -9,8 +9,10 @@ from typing import Any
 
 from ..records import Status
 from ..search.store import Run
+from .columns import aligned
 from .minima import MatchTolerances, Minimum
 
+_TEXT_COLUMNS = (0, 4, 6)
 _HEADER = ("name", "P/GPa", "V/fu Å^3", "H/fu eV", "formula", "Z", "space group", "found")
 
 
@@ -65,7 +67,7 @@ def rank_table(
     suspicious = [row for row in rows if row["suspicious"]]
     if ranked:
         cells = [_cells(row, first=number == 0) for number, row in enumerate(ranked)]
-        lines += _columns([_HEADER, *cells])
+        lines += aligned([_HEADER, *cells], _TEXT_COLUMNS)
         hidden = sum(not m.suspicious for m in minima) - len(ranked)
         if hidden:
             lines.append(f"... and {hidden} more (all: xtalseek rank {run.path})")
@@ -108,16 +110,3 @@ def _cells(row: dict[str, Any], first: bool) -> tuple[str, ...]:
         row["space_group"],
         str(row["times_found"]),
     )
-
-
-def _columns(table: Sequence[Sequence[str]]) -> list[str]:
-    """Text to the left, numbers to the right, each column as wide as its widest cell."""
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    left = (0, 4, 6)
-    return [
-        "  ".join(
-            cell.ljust(width) if column in left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]
