@@ -14,7 +14,7 @@ from .errors import InputError, unknown
 from .search.config import SearchConfig
 
 TARGET_WORDS = ("formula_units", "min_distances", "volume_per_atom", "symmetry_operations", "space_groups")
-SOURCE_WORDS = ("num", "source", *TARGET_WORDS, "pressure_gpa", "seed", "source_options")
+SOURCE_WORDS = ("num", "source", *TARGET_WORDS, "seed_file", "pressure_gpa", "seed", "source_options")
 SETTING_WORDS = (
     "pressure_gpa", "force_tolerance", "stress_tolerance_gpa", "max_steps", "max_seconds", "optimiser", "saddle_push",
     "push_apart",
@@ -60,7 +60,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     p = verb("propose", "draw candidates without relaxing them", "xtalseek propose TiO2 -n 100 --out candidates.extxyz")
     _add_formula(p)
     _add_words(p, SOURCE_WORDS)
+    p.add_argument("--explain", action="store_true", help="print what rejected the trials, by cause and by space group")
     _add_out_file(p)
+    p = verb("seed", "write an AIRSS seed for a composition", "xtalseek seed SrTiO3 --out SrTiO3.cell")
+    _add_seed(p)
     p = verb("relax", "relax structures from any files", "xtalseek relax *.cif --out relaxed.extxyz")
     p.add_argument("files", nargs="+", metavar="FILE", help="structures in any format that ASE reads, or packed .res")
     _add_words(p, RELAX_WORDS)
@@ -129,6 +132,15 @@ def _add_formula(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", metavar="FILE.toml", help="read the words below from a file; options given here win"
     )
+
+
+def _add_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("formula", metavar="FORMULA", help="one formula unit, such as SrTiO3")
+    text = "known structures, or a run folder, to learn distances and volume from (default: from radii)"
+    parser.add_argument("--learn-from", nargs="+", metavar="FILE", help=text)
+    parser.add_argument("--formula-units", default="1-4", metavar="1-4", help="in a cell (default: 1-4)")
+    parser.add_argument("--symmetry-operations", default="2-4", metavar="2-4", help="of the cell (default: 2-4)")
+    parser.add_argument("--out", metavar="FILE.cell", help="where to write it (default: on the screen)")
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from . import __version__
 from .arguments import RELAX_WORDS, SEARCH_WORDS, SETTING_WORDS, SOURCE_WORDS, default_words, given_words, parse
 from .errors import InfeasibleTarget, InputError, StorageError
 from .mpi_jobs.world import World, find_world, limit_threads, share_of_cores
-from .search.config import parse_word, read_toml, resolve
+from .search.config import SearchConfig, parse_word, read_toml, resolve
 
 if TYPE_CHECKING:
     from .records import Relaxation
@@ -67,6 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
 def search(options: argparse.Namespace, world: World) -> None:
     """`xtalseek search`."""
     config = resolve(_words(options, SEARCH_WORDS))
+    if world.rank == 0:
+        _warn_of_seed(config)
     threads = limit_threads(share_of_cores(world))
     from .analysis import find_minima, rank_table, write_best, write_report
     from .mpi_jobs.launch import run_search
@@ -84,26 +86,42 @@ def search(options: argparse.Namespace, world: World) -> None:
 def propose(options: argparse.Namespace, world: World) -> None:
     """`xtalseek propose`."""
     config = resolve(_words(options, SOURCE_WORDS))
+    _warn_of_seed(config)
     limit_threads(share_of_cores(world))
     from .formats import Frame
+    from .proposals.explain import explain
     from .search.loop import draw, make_sources
     from .structure_files import format_of, write_structures
 
     format_of(options.out)
     sources = make_sources(config)
-    frames, failed = [], []
-    for number in range(config.num):
-        candidate = draw(config, sources, number)
-        if candidate.atoms is None:
-            failed.append(candidate)
-        else:
-            frames.append(Frame(candidate.name, candidate.atoms, source=candidate.source))
+    candidates = [draw(config, sources, number) for number in range(config.num)]
+    frames = [Frame(c.name, c.atoms, source=c.source) for c in candidates if c.atoms is not None]
+    failed = [c for c in candidates if c.atoms is None]
+    if options.explain:
+        _print("\n".join(explain(candidates)))
     if not frames:
         raise InfeasibleTarget(f"none of {config.num} candidates could be drawn; the first: {failed[0].note}")
     write_structures(options.out, frames)
     for candidate in failed:
         sys.stderr.write(f"{candidate.name}: {candidate.note}\n")
     _print(f"{len(frames)} of {config.num} candidates written to {options.out}")
+
+
+def seed(options: argparse.Namespace, world: World) -> None:
+    """`xtalseek seed`."""
+    from .files import write_atomic
+    from .proposals.seeds.writer import write_seed
+    from .structure_files import read_structures
+
+    given = {name: parse_word(name, getattr(options, name)) for name in ("formula_units", "symmetry_operations")}
+    structures = [atoms for _, atoms in read_structures(options.learn_from)] if options.learn_from else None
+    text = write_seed(options.formula, structures, **given)
+    if options.out:
+        write_atomic(Path(options.out), text)
+        _print(f"seed written to {options.out}; try: xtalseek propose --seed-file {options.out} -n 20 --out drawn.res")
+    else:
+        _print(text.rstrip())
 
 
 def relax(options: argparse.Namespace, world: World) -> None:
@@ -239,6 +257,15 @@ def version(options: argparse.Namespace, world: World) -> None:
     _print(json.dumps(found, indent=1) if options.json else f"xtalseek {__version__}")
 
 
+def _warn_of_seed(config: SearchConfig) -> None:
+    """What the reader of the seed has to say, a line each."""
+    if config.seed_text:
+        from .proposals.seeds import parse_seed
+
+        for line in parse_seed(config.seed_text, config.label or "seed").warnings:
+            sys.stderr.write(f"{config.seed_file}: {line}\n")
+
+
 def _words(options: argparse.Namespace, allowed: Iterable[str]) -> dict[str, Any]:
     """The words given: those of the --config file, overruled by those of the command line."""
     from_file = read_toml(Path(options.config)) if options.config else {}
@@ -252,5 +279,5 @@ def _print(text: str) -> None:
 
 _VERBS = {
     call.__name__: call
-    for call in (search, propose, relax, status, rank, report, export, verify, evaluate, train, version)
+    for call in (search, propose, seed, relax, status, rank, report, export, verify, evaluate, train, version)
 }

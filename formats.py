@@ -1,16 +1,23 @@
-"""A structure on its way to a file, and its text as AIRSS .res and as CIF."""
+"""A structure on its way to a file, what is known of it, and its text as AIRSS .res and as CIF."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
 from ase.units import GPa
 
+from .errors import InputError
 from .records import Record
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 MARK = "written by xtalseek"
 """Stands near the top of every file of ours, so that another program's is never replaced."""
@@ -30,6 +37,8 @@ class Frame:
     times_found : how often a search found it.
     source : the way of proposing it came from, empty where there is none.
     status : how its relaxation ended, empty where it was not relaxed.
+    spin, abs_spin : of the whole cell, Bohr magnetons: the sum of the moments and of their sizes, as in TITL of AIRSS;
+        None where unknown.
     """
 
     name: str
@@ -40,6 +49,8 @@ class Frame:
     times_found: int = 1
     source: str = ""
     status: str = ""
+    spin: float | None = None
+    abs_spin: float | None = None
 
     @property
     def enthalpy(self) -> float | None:
@@ -60,8 +71,67 @@ class Frame:
             "times_found": self.times_found,
             "source": self.source,
             "status": self.status,
+            "spin": self.spin,
+            "abs_spin": self.abs_spin,
         }
         return {key: value for key, value in known.items() if value is not None and value != ""}
+
+
+WORDS = ("name", "space_group", "source", "status")
+NUMBERS = ("energy", "enthalpy", "pressure_gpa", "spin", "abs_spin", "times_found")
+"""Facts that are text, and those that are numbers."""
+
+
+def known_facts(info: Mapping[str, Any]) -> dict[str, str | int | float]:
+    """What `info` says under the names of `Frame.facts`; what is no text, no finite number or no count is left out."""
+    facts: dict[str, str | int | float] = {}
+    for key in WORDS:
+        if isinstance(info.get(key), str | int) and (text := one_line(info[key])):
+            facts[key] = text
+    for key in NUMBERS:
+        value = info.get(key)
+        if isinstance(value, int | float | np.integer | np.floating) and math.isfinite(value):
+            facts[key] = float(value)
+    if "times_found" in facts:
+        facts["times_found"] = int(facts["times_found"])
+    return facts
+
+
+def as_frame(structure: Atoms | Structure, name: str = "") -> Frame:
+    """An ASE or pymatgen structure as a frame, with what its `info` (pymatgen: `properties`) says of it.
+
+    So `as_frame(atoms, name)` of what `read_structures` gave writes a .res with the TITL that was read. The energy is
+    `energy` of `info`, else a finished calculation's, else `enthalpy` less pressure times volume.
+
+    Parameters
+    ----------
+    name : "": the one in `info`, or else the formula.
+
+    Raises
+    ------
+    InputError : a pymatgen structure with partly occupied sites.
+    """
+    if not isinstance(structure, Atoms):
+        if not structure.is_ordered:
+            raise InputError(f"structure {structure.formula!r} has partly occupied sites: give an ordered structure")
+        structure = structure.to_ase_atoms(msonable=False)
+    facts: dict[str, Any] = known_facts(structure.info)
+    energy = facts.pop("energy", None)
+    if energy is None:
+        energy = energy_of(structure)
+    enthalpy = facts.pop("enthalpy", None)
+    if energy is None and enthalpy is not None:
+        energy = enthalpy - facts.get("pressure_gpa", 0.0) * GPa * float(structure.get_volume())
+    own = facts.pop("name", "")
+    return Frame(name=name or own or structure.get_chemical_formula(), atoms=structure, energy=energy, **facts)
+
+
+def energy_of(atoms: Atoms) -> float | None:
+    """The energy (eV) of a finished calculation of these very atoms; None without one. Computes nothing."""
+    if atoms.calc is None or atoms.calc.calculation_required(atoms, ["energy"]):
+        return None
+    energy = float(atoms.get_potential_energy())
+    return energy if math.isfinite(energy) else None
 
 
 def frame_of(record: Record, space_group: str = "", times_found: int = 1) -> Frame | None:
@@ -95,7 +165,8 @@ def res_text(frame: Frame) -> str:
     energy = frame.enthalpy
     title = (
         f"TITL {safe_name(frame.name)} {frame.pressure_gpa:.4f} {frame.atoms.get_volume():.6f} {energy or 0.0:.8f} "
-        f"0 0 {len(frame.atoms)} ({frame.space_group.replace(' ', '') or 'n/a'}) n - {frame.times_found}"
+        f"{frame.spin or 0.0:.6g} {frame.abs_spin or 0.0:.6g} {len(frame.atoms)} "
+        f"({frame.space_group.replace(' ', '') or 'n/a'}) n - {frame.times_found}"
     )
     species = list(dict.fromkeys(frame.atoms.get_chemical_symbols()))
     lines = [title, f"REM {MARK}", *([] if energy is not None else ["REM no energy: the 0 in TITL stands for none"])]

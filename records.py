@@ -68,6 +68,8 @@ class Target:
     volume_per_atom : smallest and largest starting volume (Å^3/atom); None: from radii.
     symmetry_operations : smallest and largest number of symmetry operations of the primitive cell (1 to 48).
     space_groups : international numbers to draw from; empty: any with an allowed number of operations.
+    seed_text : an AIRSS seed that says all this instead (the pressure apart); empty: none.
+    label : what candidates are called after; empty: the formula.
 
     Raises
     ------
@@ -81,6 +83,8 @@ class Target:
     volume_per_atom: tuple[float, float] | None = None
     symmetry_operations: tuple[int, int] = (1, 48)
     space_groups: tuple[int, ...] = ()
+    seed_text: str = ""
+    label: str = ""
 
     def __post_init__(self) -> None:
         counts = parse_formula(self.formula)
@@ -112,8 +116,8 @@ class Target:
 
     @property
     def name(self) -> str:
-        """The formula without brackets, fit for file names."""
-        return "".join(f"{symbol}{n if n > 1 else ''}" for symbol, n in self.composition.items())
+        """The label, or the formula without brackets: fit for file names."""
+        return self.label or "".join(f"{symbol}{n if n > 1 else ''}" for symbol, n in self.composition.items())
 
     @property
     def species_pairs(self) -> list[tuple[str, str]]:

@@ -1,30 +1,36 @@
-"""Structure files, in and out: extended XYZ, CIF, AIRSS .res and ASE databases. All hold crystals, periodic in 3-D."""
+"""Structures, in and out: extended XYZ, CIF, AIRSS .res, ASE databases. All hold crystals, periodic in 3-D.
+
+Reading is in `structure_readers`; its `read_structures` and `require_periodic` are here too.
+"""
 
 from __future__ import annotations
 
 import io
-import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
-from ase.io import read, write
-from ase.io.res import Res
+from ase.io import write
 
 from .errors import InputError, unknown
-from .formats import MARK, Frame, cif_text, one_line, res_text, safe_name
+from .formats import MARK, Frame, as_frame, cif_text, res_text, safe_name
+from .structure_readers import read_structures, require_periodic
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+__all__ = ["FORMATS", "format_of", "read_structures", "require_periodic", "write_folder", "write_structures"]
 
 FORMATS = ("extxyz", "cif", "res", "ase-db")
 """Names of the formats that can be written."""
 
 _FORMAT_OF_SUFFIX = {".extxyz": "extxyz", ".xyz": "extxyz", ".cif": "cif", ".res": "res", ".db": "ase-db"}
 _SUFFIX_OF_FORMAT = {"cif": ".cif", "res": ".res"}
-_READABLE_SUFFIXES = (".cif", ".res", ".extxyz", ".xyz", ".vasp", ".poscar", ".cell", ".xsf", ".traj", ".db", ".json")
 _SCRATCH = ".xtalseek-"
 
 
@@ -47,7 +53,7 @@ def format_of(path: str | Path, format: str | None = None) -> str:
     return _FORMAT_OF_SUFFIX[suffix]
 
 
-def write_structures(path: str | Path, frames: Iterable[Frame], format: str | None = None) -> Path:
+def write_structures(path: str | Path, frames: Iterable[Frame | Atoms | Structure], format: str | None = None) -> Path:
     """Write frames to one file, or to a folder with a file per frame; return where they lie.
 
     `extxyz` and `ase-db` are single files. `cif` and `res` are single files where `path` ends in .cif or .res, else
@@ -57,30 +63,33 @@ def write_structures(path: str | Path, frames: Iterable[Frame], format: str | No
     Parameters
     ----------
     path : a file, or a folder.
-    frames : structures; the energy of extxyz and database frames is what `atoms.get_potential_energy()` gives.
+    frames : structures, also of ASE and pymatgen (`formats.as_frame` says what is kept of them). The energy of extxyz
+        and database frames is what `atoms.get_potential_energy()` gives; extxyz keeps initial magnetic moments and
+        frozen atoms, too.
     format : one of `FORMATS`; None: by the suffix of `path`.
 
     Raises
     ------
     InputError : unknown format, a structure without a cell, or a path that holds something that is not ours to replace.
     """
-    path, frames, format = Path(path), list(frames), format_of(path, format)
-    for frame in frames:
+    path, format = Path(path), format_of(path, format)
+    given = [frame if isinstance(frame, Frame) else as_frame(frame) for frame in frames]
+    for frame in given:
         require_periodic(frame.atoms, frame.name)
     suffix = _SUFFIX_OF_FORMAT.get(format)
     if suffix is not None and path.suffix.lower() != suffix:
         _refuse_foreign_folder(path)
-        write_folder(path, _texts(frames, format), suffix)
+        write_folder(path, _texts(given, format), suffix)
         return path
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a folder, and {format} writes one file: choose another --out")
     if format == "ase-db":
         _refuse_foreign_database(path)
-        _replace(path, lambda temporary: _write_database(temporary, frames))
+        _replace(path, lambda temporary: _write_database(temporary, given))
     elif format == "extxyz":
-        _replace_text(path, _extxyz_text(frames))
+        _replace_text(path, _extxyz_text(given))
     else:
-        _replace_text(path, "\n".join(_texts(frames, format).values()))
+        _replace_text(path, "\n".join(_texts(given, format).values()))
     return path
 
 
@@ -126,14 +135,18 @@ def _with_energy(frame: Frame) -> Atoms:
 
 
 def _extxyz_text(frames: Sequence[Frame]) -> str:
-    images = []
+    text = io.StringIO()
     for frame in frames:
         atoms = _with_energy(frame)
         atoms.info = {key: value for key, value in frame.facts.items() if key != "energy"}
-        images.append(atoms)
-    text = io.StringIO()
-    if images:
-        write(text, images, format="extxyz")
+        columns = ["symbols", "positions"]
+        if frame.atoms.has("initial_magmoms"):
+            atoms.set_initial_magnetic_moments(frame.atoms.get_initial_magnetic_moments())
+            columns.append("initial_magmoms")
+        if frame.atoms.constraints:
+            atoms.set_constraint(frame.atoms.constraints)
+            columns.append("move_mask")
+        write(text, atoms, format="extxyz", columns=columns)
     return text.getvalue()
 
 
@@ -202,101 +215,3 @@ def _refuse_foreign_database(path: Path) -> None:
         ours = False
     if not ours:
         raise InputError(f"{str(path)!r} exists and was not written by xtalseek: choose another --out")
-
-
-def require_periodic(atoms: Atoms, name: str) -> None:
-    """Check that a structure is a crystal.
-
-    Raises
-    ------
-    InputError : it has no atoms, no cell, or is not periodic in all three directions.
-    """
-    if len(atoms) == 0:
-        raise InputError(f"structure {name!r} has no atoms")
-    if not atoms.pbc.all() or not math.isfinite(atoms.cell.volume) or abs(atoms.cell.volume) < 1e-6:
-        raise InputError(f"structure {name!r} is not periodic in all directions: give it a cell with three vectors")
-
-
-def read_structures(paths: Iterable[str | Path]) -> list[tuple[str, Atoms]]:
-    """Every structure in files that ASE reads, in packed .res files, and in folders of such files.
-
-    Returns
-    -------
-    (name, atoms) in the order given, the files of a folder by name. The name is the one that the file carries, or the
-    file's own, numbered where it holds several structures.
-
-    Raises
-    ------
-    InputError : naming the file that is missing, cannot be read, or holds a structure that is not an ordered crystal.
-    """
-    structures: list[tuple[str, Atoms]] = []
-    for path in map(Path, paths):
-        for file in _files_in(path):
-            images = _images(file)
-            for number, image in enumerate(images, start=1):
-                own = str(image.info.get("name", "")).strip()
-                name = own or (f"{file.stem}-{number:06d}" if len(images) > 1 else file.stem)
-                require_periodic(image, f"{name} in {file}")
-                _require_ordered(image, f"{name} in {file}")
-                structures.append((name, Atoms(image.numbers, positions=image.positions, cell=image.cell, pbc=True)))
-    return structures
-
-
-def _files_in(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    poscars = ("POSCAR", "CONTCAR")
-    files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in _READABLE_SUFFIXES or p.name.startswith(poscars)]
-    if not files:
-        raise InputError(f"folder {str(path)!r} holds no structure files ({', '.join(_READABLE_SUFFIXES)} or POSCAR)")
-    return files
-
-
-def _images(file: Path) -> list[Atoms]:
-    if not file.is_file():
-        raise InputError(f"structure file {str(file)!r} does not exist")
-    try:
-        images = _READERS.get(file.suffix.lower(), _ase_images)(file)
-    except Exception as error:  # each of ASE's readers fails in its own way
-        reason = one_line(error) or type(error).__name__
-        raise InputError(
-            f"structure file {str(file)!r} cannot be read ({reason}): write it as CIF or extxyz"
-        ) from error
-    if not images:
-        raise InputError(f"structure file {str(file)!r} holds no structure")
-    return images
-
-
-def _ase_images(file: Path) -> list[Atoms]:
-    # Plain .xyz files are read as extended ones. do_not_split_by_at_sign: a file may be called a@b.cif.
-    format = "extxyz" if file.suffix.lower() in (".xyz", ".extxyz") else None
-    images: Any = read(file, index=slice(None), format=format, do_not_split_by_at_sign=True)
-    return list(images)
-
-
-def _database_images(file: Path) -> list[Atoms]:
-    images = []
-    for row in connect(file, type="db").select():
-        atoms = row.toatoms()
-        atoms.info["name"] = row.data.get("name", row.get("name", ""))
-        images.append(atoms)
-    return images
-
-
-def _res_images(file: Path) -> list[Atoms]:
-    """ASE's reader makes one structure of a whole file, so a packed file goes to it block by block."""
-    blocks: list[list[str]] = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        if line.split()[:1] == ["TITL"] or not blocks:
-            blocks.append([])
-        blocks[-1].append(line)
-    return [Res.from_string("\n".join(block)).atoms for block in blocks if any(line.strip() for line in block)]
-
-
-_READERS = {".res": _res_images, ".db": _database_images}
-
-
-def _require_ordered(atoms: Atoms, name: str) -> None:
-    occupancies = atoms.info.get("occupancy") or {}
-    if any(share < 0.999 for site in occupancies.values() for share in site.values()):
-        raise InputError(f"structure {name!r} has partly occupied sites: give an ordered structure")

@@ -21,6 +21,8 @@ class Source(Protocol):
 
     A source that is faster drawing several at once has an attribute `block`, their number: `rng` is then the same for
     all indices with the same index // block, and the source may keep what it drew for the others.
+
+    A source with an attribute `reads_seeds` that is true obeys the AIRSS seed of a target that has one.
     """
 
     def check(self, target: Target) -> None:

@@ -20,7 +20,7 @@ from ase.units import GPa
 from ..records import Relaxation, Status
 from .contract import Evaluation, OutOfMemory, RelaxSettings, UnderWay
 from .disagreement import second_opinion
-from .forecast import STEPS_AFTER_PUSH, forecast
+from .forecast import forecast
 from .guards import Fault, StructureFellApart, Watch, start_fault, suspicion
 from .optimisers import OPTIMISERS, Optimiser, apply
 from .optimisers.soft_spheres import pushed_apart
@@ -236,11 +236,10 @@ class InFlight:
         window = self._settings.early_stop_window
         if window is None or self.lowest is None:
             return False
-        if run.at_rest is not None:
-            return forecast(run.enthalpies, STEPS_AFTER_PUSH) > self.lowest + window
+        if forecast(run.enthalpies) <= self.lowest + window:
+            return False
         # One that symmetry may hold on a saddle point says nothing yet of where it will end once it is pushed off.
-        high = forecast(run.enthalpies) > self.lowest + window
-        return high and not (self._settings.saddle_push > 0 and _is_symmetric(run.atoms))
+        return run.at_rest is not None or not self._settings.saddle_push or not _is_symmetric(run.atoms)
 
     def _judge(self, run: _Run, found: Evaluation) -> None:
         """End a relaxation that came to rest, believing it unless something speaks against that."""

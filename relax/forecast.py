@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-FIRST_STEPS = 10
-"""Steps that every relaxation is granted: what falls in them says little of the rest."""
-STEPS_AFTER_PUSH = 20
-"""The same for one that was pushed off its symmetry: what rests on a saddle point leaves it slowly at first."""
+FIRST_STEPS = 20
+"""Steps that every relaxation is granted from its start, and again from the push off its symmetry: what falls in them
+says little of the rest, and what rests on a saddle point leaves it slowly at first."""
 SAFETY = 10.0
 """Times the forecast drop that a relaxation is credited with."""
 
 
-def forecast(enthalpies: Sequence[float], granted: int = FIRST_STEPS) -> float:
+def forecast(enthalpies: Sequence[float]) -> float:
     """A cautious estimate of the enthalpy at which a relaxation will come to rest, eV/atom.
 
     The last third of the steps dropped by d, the third before by D. Were that to go on in the same ratio, what is left
@@ -22,13 +21,12 @@ def forecast(enthalpies: Sequence[float], granted: int = FIRST_STEPS) -> float:
     Parameters
     ----------
     enthalpies : eV/atom after each step.
-    granted : so many steps say nothing.
 
     Returns
     -------
     -inf where nothing can be said: too few steps, or drops that do not get smaller.
     """
-    if len(enthalpies) <= granted:
+    if len(enthalpies) <= FIRST_STEPS:
         return -math.inf
     third = len(enthalpies) // 3
     now, before, earlier = (min(enthalpies[: len(enthalpies) - n * third]) for n in range(3))

@@ -25,6 +25,12 @@ def _text(value: Any) -> str:
     return value.strip()
 
 
+def _lines(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("text")
+    return value
+
+
 def _whole(low: int) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
         number = float(value) if isinstance(value, str) else value
@@ -128,6 +134,7 @@ class SearchConfig:
     relaxer: str = _word(
         _text, "chgnet", "chgnet", "potential by name, such as chgnet, or any ASE calculator as module:Class"
     )
+    seed_file: str = _word(_text, "", "X.cell", "an AIRSS seed that takes the place of the formula and its constraints")
     pressure_gpa: float = _word(_real, 0.0, "10", "external pressure in GPa")
     seed: int = _word(_whole(0), 0, "0", "the same seed draws the same candidates")
     out: str = _word(_text, "", "RUN", "run folder; the same command on it resumes (default: runs/FORMULA)")
@@ -165,6 +172,12 @@ class SearchConfig:
     relaxer_options: Mapping[str, Any] = _word(
         _table(_option_value), {}, "NAME=VALUE", "keyword arguments of the potential, as in sigma=2,epsilon=1"
     )
+    seed_text: str = _word(_lines, "", "#SPECIES=Si", "what stands in the seed file, kept with the run")
+
+    @property
+    def label(self) -> str:
+        """What candidates are called after: the seed file's name; empty: the formula."""
+        return Path(self.seed_file).stem if self.seed_file else ""
 
     @property
     def target(self) -> Target:
@@ -175,7 +188,7 @@ class SearchConfig:
         InputError : naming the field that is wrong.
         """
         words = {f.name for f in fields(Target)}
-        return Target(**{name: value for name, value in vars(self).items() if name in words})
+        return Target(**{name: value for name, value in vars(self).items() if name in words}, label=self.label)
 
     @property
     def relax_settings(self) -> RelaxSettings:
@@ -192,7 +205,8 @@ class SearchConfig:
         return self.source[which], turn
 
 
-_MAY_CHANGE = ("num", "max_hours", "out")
+_MAY_CHANGE = ("num", "max_hours", "out", "seed_file")
+_IN_A_SEED = ("formula", "formula_units", "min_distances", "volume_per_atom", "symmetry_operations", "space_groups")
 
 
 def resolve(words: Mapping[str, Any]) -> SearchConfig:
@@ -206,8 +220,13 @@ def resolve(words: Mapping[str, Any]) -> SearchConfig:
     for name in words:
         if name not in known:
             raise unknown("key", name, known)
+    if words.get("seed_file") and not words.get("seed_text"):
+        words = _with_seed(words)
     if "formula" not in words:
-        raise InputError('formula: none given; write it on the command line, or formula = "SrTiO3" in the TOML file')
+        raise InputError(
+            "formula: none given; write it on the command line, give a --seed-file, "
+            'or formula = "SrTiO3" in the TOML file'
+        )
     values = {name: parse_word(name, given) for name, given in words.items()}
     if "min_distances" in values:
         values["min_distances"] = {"-".join(pair_key(pair)): d for pair, d in values["min_distances"].items()}
@@ -217,6 +236,21 @@ def resolve(words: Mapping[str, Any]) -> SearchConfig:
         raise InputError(f"source: {sorted(repeated)[0]!r} is named twice; name each source once")
     target = config.target
     return config if config.out else dataclasses.replace(config, out=f"runs/{target.name}")
+
+
+def _with_seed(words: Mapping[str, Any]) -> dict[str, Any]:
+    """The words with those that the seed file stands for."""
+    # Reading a seed takes pymatgen: `--help`, which imports this module, must answer at once.
+    from ..proposals.seeds import read_seed
+
+    for name in _IN_A_SEED:
+        if name in words:
+            raise InputError(f"{name}: the seed file says so itself; write it there, or leave out --seed-file")
+    seed = read_seed(str(words["seed_file"]))
+    from_seed: dict[str, Any] = {"formula": seed.formula, "seed_text": seed.text}
+    if seed.pressure_gpa is not None:
+        from_seed["pressure_gpa"] = seed.pressure_gpa
+    return from_seed | dict(words)
 
 
 def parse_word(name: str, given: Any) -> Any:
@@ -257,7 +291,9 @@ def read_toml(path: Path) -> dict[str, Any]:
 def to_toml(config: SearchConfig, provenance: Mapping[str, Any]) -> str:
     """The resolved configuration as TOML that `read_toml` and `resolve` turn back into it."""
     plain = {
-        name: value for name, value in vars(config).items() if not isinstance(value, Mapping) and value is not None
+        name: value
+        for name, value in vars(config).items()
+        if not isinstance(value, Mapping) and value is not None and value != ""
     }
     tables = {name: value for name, value in vars(config).items() if isinstance(value, Mapping) and value}
     lines = [f"{name} = {_toml_value(value)}" for name, value in plain.items()]
@@ -275,6 +311,9 @@ def _toml_value(value: Any) -> str:
         return "{ " + ", ".join(f"{_toml_key(key)} = {_toml_value(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    if isinstance(value, str) and "\n" in value:
+        lines = value.split("\n")
+        return '"""\n' + "\n".join(json.dumps(line, ensure_ascii=False)[1:-1] for line in lines) + '"""'
     if isinstance(value, str | int | float | bool):
         return json.dumps(value, ensure_ascii=False)
     raise InputError(f"{value!r} cannot be written as TOML: use text, numbers, true, false, lists and tables")

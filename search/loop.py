@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from ..errors import InputError
 from ..proposals import Source, make_source, propose
 from ..records import Candidate, Record, Relaxation, Status
 from ..relax import Relaxer, check_name, in_flight, make_relaxer
@@ -36,6 +37,8 @@ def make_sources(config: SearchConfig) -> dict[str, Source]:
     for name in config.source:
         options = config.source_options if len(config.source) == 1 else config.source_options.get(name, {})
         made[name] = make_source(name, options)
+        if config.seed_text and not getattr(made[name], "reads_seeds", False):
+            raise InputError(f"source {name!r} does not read AIRSS seeds: use --source random, or give a formula")
         made[name].check(config.target)
     return made
 

@@ -1,4 +1,7 @@
-"""What a target comes to: volumes, distances and groups worked out once; and whether any structure can satisfy them."""
+"""What a target comes to: volumes, distances and groups worked out once; and whether any structure can satisfy them.
+
+A `Plan` is the draft of a target: it makes one recipe for each candidate.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ import numpy as np
 from ...errors import InfeasibleTarget
 from ...formula import pair_key, parse_formula
 from ...records import Target
+from ..radii import CLOSEST_PACKING, Pair, default_volumes, minimum_distances, packing
+from ..recipe import Recipe, Unit
 from ..wyckoff import OPERATION_COUNTS, group_symbol, groups_by_operations
 from .occupation import can_hold
-from .radii import CLOSEST_PACKING, Pair, default_volumes, minimum_distances, packing
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,28 +26,42 @@ class Plan:
 
     Attributes
     ----------
+    name : of the target.
     composition : atoms per formula unit, in formula order.
     formula_units : the numbers of formula units that some allowed group can hold, ascending.
     volume_per_atom : smallest and largest, Å^3; volume_given : whether the user set it.
     given : the user's minimum distances, Å, by sorted pair.
-    distances : (species, species) minimum distances, Å, in formula order.
+    distances : minimum distances by sorted pair, Å.
     distance_scale : factor by which the default distances were scaled down to fit the volume.
     groups : allowed space-group numbers by number of operations of the primitive cell.
     """
 
+    name: str
     composition: Mapping[str, int]
     formula_units: tuple[int, ...]
     volume_per_atom: tuple[float, float]
     volume_given: bool
     given: Mapping[Pair, float]
-    distances: np.ndarray
+    distances: Mapping[Pair, float]
     distance_scale: float
     groups: Mapping[int, tuple[int, ...]]
 
-    @property
-    def species(self) -> list[str]:
-        """Symbols in formula order."""
-        return list(self.composition)
+    def recipe(self, rng: np.random.Generator) -> Recipe:
+        """The recipe of one candidate: the number of formula units is uniform over those that are possible."""
+        return _recipe(self, int(rng.choice(self.formula_units)))
+
+
+@lru_cache(maxsize=256)
+def _recipe(plan: Plan, formula_units: int) -> Recipe:
+    symbols = [symbol for symbol, n in plan.composition.items() for _ in range(n * formula_units)]
+    atom = {symbol: Unit((symbol,), np.zeros((1, 3)), label=symbol) for symbol in plan.composition}
+    low, high = plan.volume_per_atom
+    return Recipe(
+        units=tuple(atom[symbol] for symbol in symbols),
+        volume=(low * len(symbols), high * len(symbols)),
+        min_distances={pair: (d, d) for pair, d in plan.distances.items()},
+        groups=plan.groups,
+    )
 
 
 def make_plan(target: Target) -> Plan:
@@ -57,6 +75,7 @@ def make_plan(target: Target) -> Plan:
     for pair, distance in target.min_distances.items():
         given[pair_key(pair)] = max(float(distance), given.get(pair_key(pair), 0.0))
     return _make_plan(
+        target.name,
         target.formula,
         target.formula_units,
         tuple(sorted(given.items())),
@@ -68,6 +87,7 @@ def make_plan(target: Target) -> Plan:
 
 @lru_cache(maxsize=64)
 def _make_plan(
+    name: str,
     formula: str,
     formula_units: tuple[int, int],
     given_items: tuple[tuple[Pair, float], ...],
@@ -82,10 +102,7 @@ def _make_plan(
     _check_packing(composition, given, volumes, volume_per_atom is not None)
     units = _possible_units(composition, formula_units, groups)
     distances, scale = minimum_distances(composition, given, volumes[0] * atoms)
-    species = list(composition)
-    matrix = np.array([[distances[min(a, b), max(a, b)] for b in species] for a in species])
-    matrix.setflags(write=False)
-    return Plan(composition, units, volumes, volume_per_atom is not None, given, matrix, scale, groups)
+    return Plan(name, composition, units, volumes, volume_per_atom is not None, given, distances, scale, groups)
 
 
 def _allowed_groups(operations: tuple[int, int], space_groups: tuple[int, ...]) -> dict[int, tuple[int, ...]]:

@@ -1,13 +1,14 @@
-"""Atoms on Wyckoff orbits, pushed apart until every pair keeps its minimum distance, the symmetry kept exactly."""
+"""Atoms on Wyckoff orbits, pushed apart until every pair keeps its minimum distance, the symmetry kept exactly.
+
+Orbit tables (`multiplicity`, `start`, `offsets`, `directions`, `steady`) are those of `occupation.Sites`. They refer to
+the group's own primitive cell; `drawn` is that cell (3, 3), Å, and `cell` the reduced cell of the same lattice, in
+which neighbours are looked for: images are then few.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import product
-
 import numpy as np
-
-from ..wyckoff import SpaceGroup
+from numba import njit
 
 MAX_PUSHES = 200
 """Steps of pushing apart."""
@@ -28,66 +29,165 @@ trials than full pushes without memory (1.2 for 13 with SrTiO3, 33 for 74 with M
 SKIN = 1.0
 """Å beyond the minimum distance within which pairs are listed, so that lists last for several steps."""
 
-_IMAGES = np.array(sorted(product((-1, 0, 1), repeat=3), key=lambda n: (n[0] ** 2 + n[1] ** 2 + n[2] ** 2, n)))
+
+@njit(cache=True, error_model="numpy")
+def _reciprocal(cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The inverse of a cell, and lattice planes per Å (3,) along its columns."""
+    inverse = np.empty((3, 3))
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        for x in range(3):
+            y, z = (x + 1) % 3, (x + 2) % 3
+            inverse[x, i] = cell[j, y] * cell[k, z] - cell[j, z] * cell[k, y]
+    volume = cell[0, 0] * inverse[0, 0] + cell[0, 1] * inverse[1, 0] + cell[0, 2] * inverse[2, 0]
+    densities = np.empty(3)
+    for i in range(3):
+        square = 0.0
+        for x in range(3):
+            inverse[x, i] /= volume
+            square += inverse[x, i] ** 2
+        densities[i] = np.sqrt(square)
+    return inverse, densities
 
 
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """Orbits in a reduced cell: atom j sits at `offsets[j] + directions[j] @ s[orbit[j]]`.
+@njit(cache=True, error_model="numpy")
+def too_close_to_itself(
+    cell: np.ndarray,
+    drawn: np.ndarray,
+    distances: np.ndarray,
+    counts: np.ndarray,
+    multiplicity: np.ndarray,
+    start: np.ndarray,
+    offsets: np.ndarray,
+    steady: np.ndarray,
+) -> np.ndarray:
+    """(species, position): whether an orbit there has atoms at a distance that no parameter changes and that is too
+    short for the species. Positions for which there are not enough atoms are left out.
 
-    Attributes
+    Parameters
     ----------
-    cell : (3, 3), Å, rows.
-    offsets : (n, 3), directions : (n, 3, 3), fractional in `cell`.
-    orbit : (n,) orbit of each atom; species : (n,) index of its species.
-    first : (k,) the first atom of each orbit.
+    distances : (species, species) Å. counts : (species,) atoms of each.
     """
+    kinds, positions = len(counts), len(multiplicity)
+    close = np.zeros((kinds, positions), np.bool_)
+    inverse, densities = _reciprocal(cell)
+    limit, largest = 0.0, 0
+    for k in range(kinds):
+        limit = max(limit, distances[k, k])
+        largest = max(largest, counts[k])
+    vector = np.empty(3)
+    for p in range(positions):
+        if multiplicity[p] == 1 or multiplicity[p] > largest:
+            continue
+        shortest = limit * limit
+        first = start[p]
+        for row in range(first + 1, start[p + 1]):
+            if not steady[row]:
+                continue
+            for x in range(3):
+                vector[x] = 0.0
+                for i in range(3):
+                    vector[x] += (offsets[row, i] - offsets[first, i]) * drawn[i, x]
+            a = vector[0] * inverse[0, 0] + vector[1] * inverse[1, 0] + vector[2] * inverse[2, 0]
+            b = vector[0] * inverse[0, 1] + vector[1] * inverse[1, 1] + vector[2] * inverse[2, 1]
+            c = vector[0] * inverse[0, 2] + vector[1] * inverse[1, 2] + vector[2] * inverse[2, 2]
+            ra, rb, rc = limit * densities[0], limit * densities[1], limit * densities[2]
+            for u in range(int(np.ceil(-a - ra)), int(np.floor(ra - a)) + 1):
+                for v in range(int(np.ceil(-b - rb)), int(np.floor(rb - b)) + 1):
+                    for w in range(int(np.ceil(-c - rc)), int(np.floor(rc - c)) + 1):
+                        square = 0.0
+                        for i in range(3):
+                            length = vector[i] + u * cell[0, i] + v * cell[1, i] + w * cell[2, i]
+                            square += length * length
+                        shortest = min(shortest, square)
+        for k in range(kinds):
+            close[k, p] = shortest < distances[k, k] ** 2
+    return close
 
-    cell: np.ndarray
-    offsets: np.ndarray
-    directions: np.ndarray
-    orbit: np.ndarray
-    species: np.ndarray
-    first: np.ndarray
+
+@njit(cache=True, error_model="numpy")
+def _to_parameters(lines: np.ndarray, atom: int) -> tuple[np.ndarray, bool]:
+    """The pseudoinverse (x y z, parameter) of an atom's `lines` (atom, parameter, x y z); whether it moves at all.
+
+    With L L^T, filled up by ones for zero rows, it is L^T (L L^T)^-1.
+    """
+    square = np.zeros((3, 3))
+    movable = False
+    for i in range(3):
+        for j in range(3):
+            for x in range(3):
+                square[i, j] += lines[atom, i, x] * lines[atom, j, x]
+        if square[i, i] == 0.0:
+            square[i, i] = 1.0
+        else:
+            movable = True
+    inverse, _ = _reciprocal(square)
+    found = np.zeros((3, 3))
+    for x in range(3):
+        for i in range(3):
+            for j in range(3):
+                found[x, i] += lines[atom, j, x] * inverse[j, i]
+    return found, movable
 
 
-def make_layout(group: SpaceGroup, orbits: list[tuple[int, int]], cell: np.ndarray, transform: np.ndarray) -> Layout:
-    """The orbits (species index, position index) of `group`, in the cell whose rows are `transform` @ old rows."""
-    positions = [group.positions[number] for _, number in orbits]
-    sizes = [position.multiplicity for position in positions]
-    to_new = np.rint(np.linalg.inv(transform)).T  # fractional columns: x' = T^-T x
-    return Layout(
-        cell=cell,
-        offsets=np.concatenate([position.offsets for position in positions]) @ to_new.T,
-        directions=to_new @ np.concatenate([position.directions for position in positions]),
-        orbit=np.repeat(np.arange(len(orbits)), sizes),
-        species=np.repeat([species for species, _ in orbits], sizes),
-        first=np.cumsum([0, *sizes[:-1]]),
-    )
+@njit(cache=True, error_model="numpy")
+def _list_neighbours(
+    cell: np.ndarray,
+    inverse: np.ndarray,
+    densities: np.ndarray,
+    positions: np.ndarray,
+    first: np.ndarray,
+    species: np.ndarray,
+    distances: np.ndarray,
+    row: np.ndarray,
+    column: np.ndarray,
+    shift: np.ndarray,
+) -> int:
+    """List pairs within their minimum distance + `SKIN`: first atoms of orbits (row) with all others (column).
 
-
-def fractional(layout: Layout, parameters: np.ndarray) -> np.ndarray:
-    """Fractional coordinates (n, 3) for the free parameters (k, 3)."""
-    return layout.offsets + np.einsum("nij,nj->ni", layout.directions, parameters[layout.orbit])
-
-
-def self_distances(group: SpaceGroup, cell: np.ndarray, transform: np.ndarray) -> dict[int, float]:
-    """Shortest distance (Å) within an orbit, by index of the positions with several atoms and no free parameter."""
-    to_new = np.rint(np.linalg.inv(transform))
-    found = {}
-    images = _IMAGES @ cell
-    for number, position in enumerate(group.positions):
-        if position.freedom == 0 and position.multiplicity > 1:
-            difference = (position.offsets[1:] - position.offsets[0]) @ to_new
-            difference -= np.rint(difference)
-            vectors = (difference @ cell)[:, None] + images
-            found[number] = float(np.sqrt(np.einsum("nic,nic->ni", vectors, vectors).min()))
+    An atom's own images are left out. The vector of a pair is row's position - column's + shift (Å). Returns their
+    number; those beyond the arrays' length are counted, not listed.
+    """
+    found = 0
+    for k in range(len(first)):
+        i = first[k]
+        for j in range(len(positions)):
+            if j == i:
+                continue
+            x = positions[i, 0] - positions[j, 0]
+            y = positions[i, 1] - positions[j, 1]
+            z = positions[i, 2] - positions[j, 2]
+            reach = distances[species[i], species[j]] + SKIN
+            a = x * inverse[0, 0] + y * inverse[1, 0] + z * inverse[2, 0]
+            b = x * inverse[0, 1] + y * inverse[1, 1] + z * inverse[2, 1]
+            c = x * inverse[0, 2] + y * inverse[1, 2] + z * inverse[2, 2]
+            ra, rb, rc = reach * densities[0], reach * densities[1], reach * densities[2]
+            for u in range(int(np.ceil(-a - ra)), int(np.floor(ra - a)) + 1):
+                for v in range(int(np.ceil(-b - rb)), int(np.floor(rb - b)) + 1):
+                    for w in range(int(np.ceil(-c - rc)), int(np.floor(rc - c)) + 1):
+                        sx = u * cell[0, 0] + v * cell[1, 0] + w * cell[2, 0]
+                        sy = u * cell[0, 1] + v * cell[1, 1] + w * cell[2, 1]
+                        sz = u * cell[0, 2] + v * cell[1, 2] + w * cell[2, 2]
+                        if (x + sx) ** 2 + (y + sy) ** 2 + (z + sz) ** 2 < reach * reach:
+                            if found < len(row):
+                                row[found], column[found] = k, j
+                                shift[found, 0], shift[found, 1], shift[found, 2] = sx, sy, sz
+                            found += 1
     return found
 
 
+@njit(cache=True, error_model="numpy")
 def place(
-    rng: np.random.Generator, layout: Layout, distances: np.ndarray
-) -> tuple[np.ndarray | None, tuple[int, int] | None]:
+    numbers: np.ndarray,
+    cell: np.ndarray,
+    drawn: np.ndarray,
+    distances: np.ndarray,
+    orbit_species: np.ndarray,
+    orbit_position: np.ndarray,
+    start: np.ndarray,
+    offsets: np.ndarray,
+    directions: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, int, int]:
     """Random free parameters, pushed until no pair is closer than allowed.
 
     Each step pushes an orbit's first atom away from its too close neighbours (all images), along their lines, by a part
@@ -98,81 +198,145 @@ def place(
 
     Parameters
     ----------
-    distances : (species, species), Å.
+    numbers : (k, 3), uniform in [0, 1). distances : (species, species), Å.
+    orbit_species, orbit_position : (k,) species and Wyckoff position of each orbit.
 
     Returns
     -------
-    Fractional coordinates (n, 3), or None and the pair of species indices that stayed closest to each other.
+    positions (n, 3) Å, unwrapped; species (n,); and -1, -1, or the species of the pair that lacks most at the end.
     """
-    parameters = rng.random((len(layout.first), 3))
-    rows = layout.first
-    lines = np.swapaxes(layout.directions[rows], 1, 2) @ layout.cell  # (orbit, parameter, x y z)
-    to_parameters = np.linalg.pinv(lines)
-    movable = np.abs(lines).sum(axis=(1, 2)) > 0
-    moved = np.zeros_like(parameters)
-    near: Neighbours | None = None
-    built_at = np.empty(0)
+    orbits = len(orbit_species)
+    atoms = 0
+    for k in range(orbits):
+        atoms += start[orbit_position[k] + 1] - start[orbit_position[k]]
+    base = np.zeros((atoms, 3))
+    lines = np.zeros((atoms, 3, 3))  # atom, parameter, x y z
+    orbit = np.empty(atoms, np.int64)
+    species = np.empty(atoms, np.int64)
+    first = np.empty(orbits, np.int64)
+    to_parameters = np.empty((orbits, 3, 3))
+    movable = np.empty(orbits, np.bool_)
+    parameters = np.empty((orbits, 3))
+    n = 0
+    for k in range(orbits):
+        first[k] = n
+        for parameter in range(3):
+            parameters[k, parameter] = numbers[k, parameter]
+        for table in range(start[orbit_position[k]], start[orbit_position[k] + 1]):
+            orbit[n], species[n] = k, orbit_species[k]
+            for x in range(3):
+                for i in range(3):
+                    base[n, x] += offsets[table, i] * drawn[i, x]
+                    for parameter in range(3):
+                        lines[n, parameter, x] += directions[table, i, parameter] * drawn[i, x]
+            n += 1
+        to_parameters[k], movable[k] = _to_parameters(lines, first[k])
+    inverse, densities = _reciprocal(cell)
+    moves = np.zeros((orbits, 3))
+    last = np.zeros((orbits, 3))
+    positions = np.zeros((atoms, 3))
+    listed = np.zeros((atoms, 3))
+    pairs = -1
+    row = np.empty(32 * atoms, np.int64)
+    column = np.empty(32 * atoms, np.int64)
+    shift = np.empty((32 * atoms, 3))
     best, waited = np.inf, 0
-    violated = (0, 0)
+    one, other = -1, -1
     for _ in range(MAX_PUSHES):
-        coordinates = fractional(layout, parameters)
-        positions = coordinates @ layout.cell
-        if near is None or np.abs(positions - built_at).max() > SKIN / 4:
-            near, built_at = find_neighbours(layout, coordinates, distances), positions
+        farthest = 0.0
+        for i in range(atoms):
+            square = 0.0
+            for x in range(3):
+                place_x = base[i, x]
+                for parameter in range(3):
+                    place_x += parameters[orbit[i], parameter] * lines[i, parameter, x]
+                positions[i, x] = place_x
+                square += (place_x - listed[i, x]) ** 2
+            farthest = max(farthest, square)
+        if pairs < 0 or farthest > (SKIN / 2) ** 2:
+            while True:
+                pairs = _list_neighbours(
+                    cell, inverse, densities, positions, first, species, distances, row, column, shift
+                )
+                if pairs <= len(row):
+                    break
+                row, column, shift = np.empty(pairs, np.int64), np.empty(pairs, np.int64), np.empty((pairs, 3))
+            for i in range(atoms):
+                for x in range(3):
+                    listed[i, x] = positions[i, x]
+        total, worst, stuck = 0.0, 0.0, False
+        one, other = -1, -1
+        for pair in range(pairs):
+            k, j = row[pair], column[pair]
+            i = first[k]
+            x = positions[i, 0] - positions[j, 0] + shift[pair, 0]
+            y = positions[i, 1] - positions[j, 1] + shift[pair, 1]
+            z = positions[i, 2] - positions[j, 2] + shift[pair, 2]
+            square = x * x + y * y + z * z
+            needed = distances[species[i], species[j]]
+            if square >= needed * needed:
+                continue
+            length = np.sqrt(square)
+            lacking = needed - length
+            total += lacking
+            if lacking > worst:
+                worst, one, other = lacking, species[i], species[j]
             # A partner that symmetry holds in place cannot do its half.
-            partner_moves = movable[layout.orbit[near.column]]
-            share = np.where(partner_moves, 0.5, 1.0)
-            stuck = ~(partner_moves | movable[near.row])
-        vectors = positions[rows[near.row]] - positions[near.column] + near.shift
-        lengths = np.sqrt(np.einsum("pc,pc->p", vectors, vectors))
-        lacking = near.needed - lengths
-        close = np.flatnonzero(lacking > 0)
-        if not len(close):
-            return coordinates % 1.0, None
-        worst = close[np.argmax(lacking[close])]
-        violated = int(layout.species[rows[near.row[worst]]]), int(layout.species[near.column[worst]])
-        if stuck[close].any():
-            return None, violated
-        total = float(lacking[close].sum())
-        waited = 0 if total < PROGRESS * best else waited + 1
+            share = 0.5 if movable[orbit[j]] else 1.0
+            if not movable[k] and not movable[orbit[j]]:
+                stuck = True
+                break
+            push = share * (MARGIN * needed - length) / max(length, 1e-6)
+            moves[k, 0] += push * x
+            moves[k, 1] += push * y
+            moves[k, 2] += push * z
+        if one < 0 or stuck:
+            break
+        if total < PROGRESS * best:
+            waited = 0
+        else:
+            waited += 1
         best = min(best, total)
         if waited > PATIENCE:
-            return None, violated
-        push = share[close] * (MARGIN * near.needed[close] - lengths[close]) / np.maximum(lengths[close], 1e-6)
-        moves = np.zeros((len(rows), 3))
-        np.add.at(moves, near.row[close], push[:, None] * vectors[close])
-        moved = STEP * np.einsum("kc,kcp->kp", moves, to_parameters) + MOMENTUM * moved
-        parameters = parameters + moved
-    return None, violated
+            break
+        for k in range(orbits):
+            for parameter in range(3):
+                step = MOMENTUM * last[k, parameter]
+                for x in range(3):
+                    step += STEP * moves[k, x] * to_parameters[k, x, parameter]
+                last[k, parameter] = step
+                parameters[k, parameter] += step
+            for x in range(3):
+                moves[k, x] = 0.0
+    return positions, species, one, other
 
 
-@dataclass(frozen=True, eq=False)
-class Neighbours:
-    """Pairs that may come too close: first atoms of orbits (`row`) with atoms (`column`) shifted by lattice vectors.
+@njit(cache=True, error_model="numpy")
+def in_order(positions: np.ndarray, species: np.ndarray, places: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Positions (n, 3) wrapped into `cell`; the atoms of each species take its places in turn.
 
-    Attributes
+    Parameters
     ----------
-    row : (p,) orbit; column : (p,) atom; shift : (p, 3) Å, to add to (first atom - atom); needed : (p,) Å.
+    places : (n,) those of the first species, then those of the second, and so on.
     """
-
-    row: np.ndarray
-    column: np.ndarray
-    shift: np.ndarray
-    needed: np.ndarray
-
-
-def find_neighbours(layout: Layout, coordinates: np.ndarray, distances: np.ndarray) -> Neighbours:
-    """All pairs within their minimum distance + `SKIN`, an atom with its own images left out.
-
-    Valid until an atom has moved SKIN / 2.
-    """
-    rows, count = layout.first, len(layout.orbit)
-    difference = coordinates[rows][:, None] - coordinates[None]
-    whole = np.rint(difference)
-    vectors = ((difference - whole) @ layout.cell)[:, :, None] + _IMAGES @ layout.cell
-    needed = distances[layout.species[rows][:, None], layout.species[None, :]]
-    reach = np.where(rows[:, None] == np.arange(count)[None, :], 0.0, needed + SKIN)
-    squares = np.einsum("knic,knic->kni", vectors, vectors)
-    row, column, image = np.nonzero(squares < reach[:, :, None] ** 2)
-    shift = (_IMAGES[image] - whole[row, column]) @ layout.cell
-    return Neighbours(row, column, shift, needed[row, column])
+    atoms = len(positions)
+    inverse, _ = _reciprocal(cell)
+    found = np.zeros((atoms, 3))
+    taken = 0
+    kind = 0
+    while taken < atoms:
+        for i in range(atoms):
+            if species[i] != kind:
+                continue
+            for a in range(3):
+                part = (
+                    positions[i, 0] * inverse[0, a] + positions[i, 1] * inverse[1, a] + positions[i, 2] * inverse[2, a]
+                )
+                part -= np.floor(part)
+                if part >= 1.0:  # of -1e-20
+                    part = 0.0
+                for x in range(3):
+                    found[places[taken], x] += part * cell[a, x]
+            taken += 1
+        kind += 1
+    return found

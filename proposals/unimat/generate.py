@@ -14,7 +14,7 @@ import torch
 from ase import Atoms
 
 from ...errors import InputError
-from ..random.radii import default_volumes, minimum_distances
+from ..radii import default_volumes, minimum_distances
 from .checkpoint import DEFAULT, load_checkpoint
 from .model import UniMatModel
 from .repair import Distances, keep_apart

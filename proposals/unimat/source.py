@@ -11,8 +11,8 @@ from ase import Atoms
 from ...errors import InfeasibleTarget, InputError
 from ...formula import pair_key
 from ...records import Candidate, Target
+from ..radii import default_volumes, minimum_distances
 from ..random.occupation import can_hold
-from ..random.radii import default_volumes, minimum_distances
 from ..wyckoff import groups_by_operations
 from .generate import REDRAWS, Drawn, load_generator
 from .repair import keep_apart

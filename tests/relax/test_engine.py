@@ -212,7 +212,9 @@ def test_structures_join_while_others_are_under_way() -> None:
 
 def test_a_loser_is_given_up_only_where_that_was_asked_for_and_a_better_one_is_known() -> None:
     (start,) = rattled(4)[3:]
-    (full,) = batch_relaxer(Batched(0), RelaxSettings(force_tolerance=1e-4, saddle_push=0.0)).relax([start])
+    (full,) = batch_relaxer(Batched(0), RelaxSettings(optimiser="fire", force_tolerance=1e-4, saddle_push=0.0)).relax(
+        [start]
+    )
     assert full.enthalpy_per_atom is not None
     for window, lowest, status in (
         (0.5, full.enthalpy_per_atom - 2.0, Status.GIVEN_UP),
@@ -220,7 +222,7 @@ def test_a_loser_is_given_up_only_where_that_was_asked_for_and_a_better_one_is_k
         (0.5, None, Status.CONVERGED),
         (None, full.enthalpy_per_atom - 2.0, Status.CONVERGED),
     ):
-        settings = RelaxSettings(force_tolerance=1e-4, saddle_push=0.0, early_stop_window=window)
+        settings = RelaxSettings(optimiser="fire", force_tolerance=1e-4, saddle_push=0.0, early_stop_window=window)
         under_way = batch_relaxer(Batched(0), settings).in_flight()
         under_way.lowest = lowest
         under_way.add(0, start)

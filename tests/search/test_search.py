@@ -212,14 +212,15 @@ def test_a_stopped_batch_is_drawn_again(tmp_path: Path) -> None:
 
 
 def test_losers_that_were_given_up_are_told_apart_in_the_journal(tmp_path: Path) -> None:
-    more = {"formula": "Ar", "formula_units": "2-4", "volume_per_atom": "12-40", "num": 20, "force_tolerance": 1e-4}
+    more = {"formula": "Ar", "formula_units": "2-4", "symmetry_operations": "1", "num": 30, "force_tolerance": 1e-4}
     full = search(resolve(words(tmp_path / "full", **more)))
-    short = search(resolve(words(tmp_path / "short", early_stop_window=0.01, **more)))
+    short = search(resolve(words(tmp_path / "short", early_stop_window=0.05, **more)))
     given_up = [r for r in short.records if r.relaxation.status == Status.GIVEN_UP]
     assert given_up
     assert all("heading for" in r.relaxation.message for r in given_up)
     assert sum(r.relaxation.force_calls for r in short.records) < sum(r.relaxation.force_calls for r in full.records)
     # The best is the same, and none of those given up would have been better.
     converged = {r.name: r.relaxation.enthalpy_per_atom or 0.0 for r in full.records if facts(r)[1] == "converged"}
-    assert all(converged.get(r.name, 0.0) > min(converged.values()) for r in given_up)
-    assert "early_stop_window = 0.01" in (tmp_path / "short" / "config.toml").read_text()
+    assert all(converged.get(r.name, 0.0) > min(converged.values()) - 1e-6 for r in given_up)
+    assert min(r.relaxation.enthalpy_per_atom or 0.0 for r in short.records) < min(converged.values()) + 1e-6
+    assert "early_stop_window = 0.05" in (tmp_path / "short" / "config.toml").read_text()
