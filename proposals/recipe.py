@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -169,7 +170,12 @@ class Recipe:
     flip: bool = False
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
+    def is_plain(self) -> bool:
+        """A crystal of free atoms to which nothing is done at last."""
+        return self.is_bulk and self.supercell is None and self.edits == Edits() and not any(u.spin for u in self.units)
+
+    @cached_property
     def is_bulk(self) -> bool:
         """A crystal of free atoms in a random cell, before edits: what the fast generator makes."""
         plain_cell = (self.cell is None or self.cell_amplitude is None) and not self.fixed_axes

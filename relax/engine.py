@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import spglib
 from ase import Atoms
+from ase.constraints import FixAtoms
 from ase.units import GPa
 
 from ..records import Relaxation, Status
@@ -36,6 +37,8 @@ class _Run:
     size: float
     watch: Watch
     optimiser_state: Any
+    frozen: np.ndarray
+    """Numbers of the atoms that keep their fractional places."""
     result: Relaxation
     memory: object = None
     seconds: float = 0.0
@@ -142,7 +145,7 @@ class InFlight:
                 fault = start_fault(atoms, potential.contact_radii, potential.elements)
             except Exception as error:
                 fault = _fault(error)
-        run = _Run(key, atoms, 1.0, Watch(potential.contact_radii), None, blank)
+        run = _Run(key, atoms, 1.0, Watch(potential.contact_radii), None, _frozen(structure), blank)
         if fault is None:
             try:
                 # Atoms far outside the cell make neighbour searches slow, and some of them hang.
@@ -198,6 +201,9 @@ class InFlight:
 
     def _step(self, run: _Run, found: Evaluation) -> None:
         settings, atoms = self._settings, run.atoms
+        if len(run.frozen):
+            found = replace(found, forces=found.forces.copy())
+            found.forces[run.frozen] = 0.0
         pressure = settings.pressure_gpa * GPa
         force = float(np.sqrt((found.forces**2).sum(axis=1).max()))
         stress = float(np.abs(found.stress / GPa + settings.pressure_gpa * np.eye(3)).max())
@@ -227,7 +233,9 @@ class InFlight:
             run.optimiser_state, move = self._optimiser.step(
                 run.optimiser_state, atoms, found.energy, found.forces, found.stress, pressure
             )
+            places = atoms.get_scaled_positions(wrap=False)[run.frozen]
             apply(atoms, move)
+            atoms.positions[run.frozen] = places @ move.cell
             run.watch, fault = run.watch.check(atoms)
             if fault is not None:
                 run.end(*fault)
@@ -260,7 +268,9 @@ class InFlight:
             return
         run.at_rest, run.enthalpies = run.result, []
         # The same push each time, so that a candidate's result depends on nothing else.
-        run.atoms.positions += push * np.random.default_rng(len(state.atoms)).normal(size=run.atoms.positions.shape)
+        noise = push * np.random.default_rng(len(state.atoms)).normal(size=run.atoms.positions.shape)
+        noise[run.frozen] = 0.0
+        run.atoms.positions += noise
         run.optimiser_state = self._optimiser.start(run.atoms)
 
 
@@ -274,6 +284,12 @@ def as_they_end(under_way: UnderWay, structures: Iterable[Atoms]) -> Iterator[tu
             coming = next(to_come, None)
         else:
             yield from under_way.advance()
+
+
+def _frozen(structure: Atoms) -> np.ndarray:
+    """Numbers of the atoms that ASE's FixAtoms holds."""
+    held = [c.get_indices() for c in structure.constraints if isinstance(c, FixAtoms)]
+    return np.unique(np.concatenate(held)).astype(int) if held else np.zeros(0, dtype=int)
 
 
 def _is_symmetric(atoms: Atoms) -> bool:

@@ -28,6 +28,7 @@ from .bulk import draw_bulk
 from .edits import apply_edits
 from .feasibility import make_plan
 from .general import draw_general
+from .stretch import stretched
 
 TRIAL_DRAWS = 3
 """Candidates that are drawn from a seed before it counts as one that gives none."""
@@ -50,6 +51,7 @@ class RandomSource:
     max_attempts : trials per candidate; where all fail, the candidate has no structure and its note says why.
     attempts_per_group : trials (cell, sites, positions) with one space group and volume before others are drawn. More
         trials bring more of the groups that are hard to fill.
+    stretch : of bulk crystals of the first ensemble: minimum distances are stretched as `stretch` has it.
     slack, overlap, lengths_ratio, flatness, crystal_system, compact, general_only : as of `Recipe`; None: its default.
         A seed says them itself.
 
@@ -62,6 +64,7 @@ class RandomSource:
     faithful: bool = False
     max_attempts: int = 500
     attempts_per_group: int = 20
+    stretch: bool = True
     slack: float | None = None
     overlap: float | None = None
     lengths_ratio: float | None = None
@@ -80,7 +83,7 @@ class RandomSource:
                 raise InputError(f"{name}: {value!r} is not a whole number from 1 up, such as 500")
         if self.ensemble not in ENSEMBLES:
             raise InputError(f"ensemble: {self.ensemble!r} is none of {', '.join(ENSEMBLES)}")
-        for name in ("faithful", "compact", "general_only"):
+        for name in ("faithful", "stretch", "compact", "general_only"):
             if getattr(self, name) not in (True, False, None):
                 raise InputError(f"{name}: {getattr(self, name)!r} is neither true nor false")
         for name, high in (("slack", 1.0), ("lengths_ratio", 1.0), ("flatness", 1.0), ("overlap", 1e6)):
@@ -140,25 +143,34 @@ class RandomSource:
 
     def _draw(self, recipe: Recipe, rng: np.random.Generator) -> tuple[Drawn, tuple[str, ...]]:
         """A structure after its edits, with their notes; drawn anew where an edit finds no room."""
+        fast = self.ensemble == "xtalseek" and recipe.is_bulk
+        wider, factor = stretched(recipe) if fast and self.stretch else (recipe, 1.0)
         attempts, rejects, by_group = 0, Counter[str](), Counter[int]()
         while True:
             left = self.max_attempts - attempts
-            if self.ensemble == "xtalseek" and recipe.is_bulk:
-                drawn = draw_bulk(recipe, rng, left, self.attempts_per_group)
-            else:
+            if not fast:
                 drawn = draw_general(recipe, rng, left, self.faithful)
+            elif factor > 1:
+                drawn = draw_bulk(wider, rng, min(left, 1 + self.max_attempts // 2), self.attempts_per_group)
+            else:
+                drawn = draw_bulk(recipe, rng, left, self.attempts_per_group)
             attempts += drawn.attempts
             rejects.update(drawn.rejects)
             by_group.update(drawn.rejects_by_group)
-            atoms, notes = None, recipe.notes
-            if drawn.atoms is not None:
+            atoms, notes = drawn.atoms, recipe.notes
+            if atoms is None:
+                factor = 1.0
+            elif not recipe.is_plain:
                 try:
-                    atoms, more = apply_edits(drawn.atoms, recipe, rng)
+                    atoms, more = apply_edits(atoms, recipe, rng)
                     notes += more
                 except NoRoom as error:
+                    atoms = None
                     rejects[str(error)] += 1
                     by_group[drawn.group] += 1
             if atoms is not None or attempts >= self.max_attempts:
+                if factor > 1:
+                    notes += (f"minimum distances stretched by {factor:.3f}",)
                 drawn = replace(drawn, atoms=atoms, attempts=attempts, rejects=rejects, rejects_by_group=by_group)
                 return drawn, notes
 

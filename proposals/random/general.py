@@ -8,31 +8,16 @@ is inferred from ensembles of buildcell's output and the description of it, see 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from ase import Atoms
 
-from ..recipe import Confinement, Drawn, Pair, Range, Recipe, Unit
-from ..wyckoff import UNIT, conventional_operations, primitive_basis, primitive_operations
-from .cells import (
-    A_CENTRED,
-    C_CENTRED,
-    CUBIC,
-    F_CENTRED,
-    HEXAGONAL,
-    I_CENTRED,
-    MONOCLINIC,
-    ORTHORHOMBIC,
-    PRIMITIVE,
-    R_CENTRED,
-    TETRAGONAL,
-    TRICLINIC,
-    draw_cell,
-)
+from ..recipe import Drawn, Range, Recipe
+from .cells import draw_cell
+from .general_plan import GeneralPlan, lands_anywhere
 from .push import PATIENCE, Layout, atom_positions, push_apart
-from .regions import bond_angles_ok, coordination_ok, minimum_distances, place_centre, random_rotation
+from .regions import bond_angles_ok, coordination_ok, place_centre, random_rotation
+from .settings import Setting, setting
 from .shapes import SYSTEMS, is_prescribed, keeps_metric, prescribed_cell, with_symmetry
 from .sites import fewest_sites, more_sites, place_sites
 from .soft import soften
@@ -54,51 +39,6 @@ NO_CELL, NO_SITES, BOND_ANGLES, COORDINATION, OVERLAP = "cell", "sites", "bond a
 """Reasons of rejects besides pairs of species."""
 
 
-@dataclass(frozen=True, eq=False)
-class Setting:
-    """A space group in a primitive setting, and what cells it takes.
-
-    Attributes
-    ----------
-    rotations : (n, 3, 3), translations : (n, 3), on fractional columns; the identity first.
-    basis : (3, 3); primitive rows are basis @ conventional rows. system, centring : as in `cells`.
-    """
-
-    rotations: np.ndarray
-    translations: np.ndarray
-    basis: np.ndarray
-    system: int
-    centring: int
-
-    def permuted(self, order: np.ndarray) -> Setting:
-        """With the axes in another order."""
-        rotations = np.ascontiguousarray(self.rotations[:, order][:, :, order])
-        return Setting(
-            rotations, np.ascontiguousarray(self.translations[:, order]), self.basis[order], self.system, self.centring
-        )
-
-
-@lru_cache(maxsize=230)
-def setting(number: int) -> Setting:
-    """The primitive setting of space group `number` (1-230)."""
-    rotations, translations = primitive_operations(number)
-    identity = (rotations == np.eye(3, dtype=int)).all(axis=(1, 2))
-    order = np.argsort(~identity, kind="stable")
-    last = (2, 15, 74, 142, 194, 230)
-    systems = (TRICLINIC, MONOCLINIC, ORTHORHOMBIC, TETRAGONAL, HEXAGONAL, CUBIC)
-    _, _, centring = conventional_operations(number)
-    nonzero = {tuple(vector) for vector in centring.tolist()} - {(0, 0, 0)}
-    named = {(12, 12, 0): C_CENTRED, (0, 12, 12): A_CENTRED, (12, 12, 12): I_CENTRED}
-    by_count = {0: PRIMITIVE, 2: R_CENTRED, 3: F_CENTRED}
-    return Setting(
-        rotations[order].astype(float),
-        (translations[order] % UNIT) / UNIT,
-        np.ascontiguousarray(primitive_basis(number).T),
-        next(system for system, end in zip(systems, last, strict=True) if number <= end),
-        by_count[len(nonzero)] if len(nonzero) != 1 else named[nonzero.pop()],
-    )
-
-
 class Rejected(Exception):
     """An attempt has failed; the argument is the reason."""
 
@@ -118,7 +58,7 @@ def draw_general(recipe: Recipe, rng: np.random.Generator, max_attempts: int = 5
     ------
     InputError : a crystal system that is none. InfeasibleTarget : a unit's least amplitude leaves no room.
     """
-    plan = _Plan.of(recipe)
+    plan = GeneralPlan.of(recipe)
     rejects: Counter[str] = Counter()
     by_group: Counter[int] = Counter()
     atoms: Atoms | None = None
@@ -142,100 +82,12 @@ def draw_general(recipe: Recipe, rng: np.random.Generator, max_attempts: int = 5
     return Drawn(atoms, number, operations, volume, attempts, dict(rejects), dict(by_group))
 
 
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """What all attempts at a recipe share.
-
-    Attributes
-    ----------
-    kinds : indices of equal units. rows : of each unit, its atoms' rows in the table of distances.
-    symbols, radii : of these rows. species : names of the species; species_of : (k,) of each row.
-    low, high : (k, k) Å.
-    """
-
-    recipe: Recipe
-    kinds: list[list[int]]
-    rows: list[list[int]]
-    symbols: list[str]
-    species: list[str]
-    species_of: np.ndarray
-    radii: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    confinement: Confinement | None
-    free: bool
-
-    @staticmethod
-    def of(recipe: Recipe) -> _Plan:
-        kinds: dict[tuple[object, ...], list[int]] = {}
-        rows: dict[tuple[str, float | None], int] = {}
-        unit_rows = []
-        for index, unit in enumerate(recipe.units):
-            kinds.setdefault(_kind(unit), []).append(index)
-            unit_rows.append([rows.setdefault((symbol, unit.radius), len(rows)) for symbol in unit.symbols])
-        symbols = [symbol for symbol, _ in rows]
-        species = sorted(set(symbols))
-        radii = np.array([np.nan if radius is None else radius for _, radius in rows])
-        low = minimum_distances(symbols, {pair: ends[0] for pair, ends in recipe.min_distances.items()}, radii)
-        high = minimum_distances(symbols, {pair: ends[1] for pair, ends in recipe.min_distances.items()}, radii)
-        confinement = recipe.confinement
-        if confinement is None and recipe.cluster:
-            radius = float(np.cbrt(3 * recipe.volume[1] / (4 * np.pi)))
-            confinement = Confinement((radius, radius, radius))
-        free = confinement is None and all(
-            len(unit.symbols) == 1 and _lands_anywhere(unit) and unit.pushed for unit in recipe.units
-        )
-        return _Plan(
-            recipe,
-            list(kinds.values()),
-            unit_rows,
-            symbols,
-            species,
-            np.array([species.index(symbol) for symbol in symbols], dtype=int),
-            radii,
-            low,
-            high,
-            confinement,
-            free,
-        )
-
-    def draw_distances(self, rng: np.random.Generator, lowest: bool) -> np.ndarray:
-        """The table (k, k) Å of this attempt: one uniform number for each pair of species."""
-        if lowest or (self.low == self.high).all():
-            return self.low
-        numbers = np.tril(rng.random((len(self.species), len(self.species))))
-        numbers = (numbers + np.tril(numbers, -1).T)[self.species_of[:, None], self.species_of[None, :]]
-        return self.low + numbers * (self.high - self.low)
-
-    def by_pair(self, distances: np.ndarray) -> dict[Pair, float]:
-        """The least distance of each pair of species in a table."""
-        pairs: dict[Pair, float] = {}
-        for i, first in enumerate(self.symbols):
-            for j, second in enumerate(self.symbols):
-                pair = (min(first, second), max(first, second))
-                pairs[pair] = min(pairs.get(pair, np.inf), float(distances[i, j]))
-        return pairs
-
-
-def _kind(unit: Unit) -> tuple[object, ...]:
-    """What equal units share."""
-    position = None if unit.position is None else np.asarray(unit.position, dtype=float).tobytes()
-    offsets = np.asarray(unit.offsets, dtype=float).tobytes()
-    placed = (position, unit.amplitude, unit.least_amplitude, unit.box, unit.turn, unit.occupation)
-    asked = (unit.pushed, unit.frozen, unit.radius, unit.coordination, unit.spin, unit.label)
-    return (unit.symbols, offsets, *placed, *asked)
-
-
-def _lands_anywhere(unit: Unit) -> bool:
-    return unit.position is None or (unit.amplitude is None and unit.box is None)
-
-
 def _one_range(distances: tuple[Range, ...]) -> bool:
     return len(set(distances)) == 1 and distances[0][0] < distances[0][1]
 
 
 def _attempt(
-    plan: _Plan, number: int, volume: float, extra: int, rng: np.random.Generator, faithful: bool
+    plan: GeneralPlan, number: int, volume: float, extra: int, rng: np.random.Generator, faithful: bool
 ) -> tuple[Atoms, float]:
     """One trial: a structure and the volume (Å^3) of its cell; raises `Rejected`."""
     recipe = plan.recipe
@@ -251,7 +103,7 @@ def _attempt(
     if not plan.free:
         for site, first in enumerate(firsts):
             unit = recipe.units[units[first]]
-            if plan.confinement is not None or not _lands_anywhere(unit):
+            if plan.confinement is not None or not lands_anywhere(unit):
                 points[site] = place_centre(unit, cell, plan.confinement, rng) @ inverse
                 given[site] = True
     points, operations, projectors, failed = place_sites(
@@ -316,7 +168,7 @@ def _draw_cell(
     return cell, back @ group.rotations @ transform.T, group.translations @ back.T
 
 
-def _share_out(plan: _Plan, operations: int, extra: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+def _share_out(plan: GeneralPlan, operations: int, extra: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
     """Units in the order of sites, and the sites' multiplicities."""
     recipe = plan.recipe
     sites: list[list[int]] = []
@@ -354,7 +206,7 @@ def _turn_units(recipe: Recipe, layout: Layout, units: list[int], rng: np.random
 
 
 def _part(
-    plan: _Plan,
+    plan: GeneralPlan,
     cell: np.ndarray,
     points: np.ndarray,
     layout: Layout,
@@ -379,7 +231,7 @@ def _part(
     return cell, atom_positions(points, layout)
 
 
-def _check_neighbours(plan: _Plan, atoms: Atoms, distances: np.ndarray) -> None:
+def _check_neighbours(plan: GeneralPlan, atoms: Atoms, distances: np.ndarray) -> None:
     recipe = plan.recipe
     if recipe.bond_angles is None and all(unit.coordination is None for unit in recipe.units):
         return

@@ -9,6 +9,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import all_changes
+from ase.constraints import FixAtoms
 from toy_potentials import Batched, Pairs, Poisoned
 
 from xtalseek.records import Relaxation, Status
@@ -272,6 +273,24 @@ def test_a_structure_on_a_saddle_point_is_not_given_up_before_it_was_pushed_off(
         ((_, result),) = as_they_end(under_way, [cubic])
         assert result.status == status
     assert result.enthalpy_per_atom == pushed.enthalpy_per_atom
+
+
+@pytest.mark.parametrize("optimiser", ["fire", "preconditioned-lbfgs", "two-point"])
+def test_frozen_atoms_keep_their_fractional_places_and_the_others_come_to_rest(optimiser: str) -> None:
+    (start,) = rattled(4)[3:]
+    start.positions[2] += (0.3, 0.2, -0.3)
+    start.set_constraint(FixAtoms(indices=[1, 2]))
+    settings = replace(SETTINGS, optimiser=optimiser, force_tolerance=1e-3, saddle_push=0.02)
+    (held,) = relaxer(Pairs(), settings).relax([start])
+    start.set_constraint()
+    (free,) = relaxer(Pairs(), settings).relax([start])
+    assert held.status == free.status == Status.CONVERGED
+    assert held.atoms is not None
+    moved = held.atoms.get_scaled_positions() - start.get_scaled_positions()
+    assert np.abs((moved - np.rint(moved))[[1, 2]]).max() < 1e-9
+    assert np.abs((moved - np.rint(moved))[[0, 3]]).max() > 1e-3
+    assert held.enthalpy_per_atom is not None and free.enthalpy_per_atom is not None
+    assert held.enthalpy_per_atom > free.enthalpy_per_atom + 1e-3
 
 
 def test_a_push_off_a_true_minimum_changes_nothing_but_the_count_of_calls() -> None:

@@ -13,7 +13,8 @@ from ase.neighborlist import neighbor_list
 
 from xtalseek.errors import InputError
 from xtalseek.proposals.random.cells import draw_cell
-from xtalseek.proposals.random.general import draw_general, setting
+from xtalseek.proposals.random.general import draw_general
+from xtalseek.proposals.random.settings import setting
 from xtalseek.proposals.random.shapes import SYSTEMS
 from xtalseek.proposals.recipe import Confinement, Drawn, Recipe, Unit
 from xtalseek.proposals.wyckoff import groups_by_operations
