@@ -136,7 +136,7 @@ def _add_formula(parser: argparse.ArgumentParser) -> None:
 
 def _add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("formula", metavar="FORMULA", help="one formula unit, such as SrTiO3")
-    text = "known structures, or a run folder, to learn distances and volume from (default: from radii)"
+    text = "known structures, such as RUN/best/*.cif, to learn distances and volume from (default: from radii)"
     parser.add_argument("--learn-from", nargs="+", metavar="FILE", help=text)
     parser.add_argument("--formula-units", default="1-4", metavar="1-4", help="in a cell (default: 1-4)")
     parser.add_argument("--symmetry-operations", default="2-4", metavar="2-4", help="of the cell (default: 2-4)")

@@ -29,16 +29,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from math import gcd
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
 from ase import Atoms
 
-from xtalseek.proposals import candidate_rng
-from xtalseek.proposals.random.bulk import draw_bulk
-from xtalseek.proposals.recipe import Recipe, Unit
+from xtalseek.proposals import candidate_rng, propose
+from xtalseek.proposals.random import ENSEMBLES, RandomSource
 from xtalseek.proposals.wyckoff import groups_by_operations
+from xtalseek.records import Target
 
 Way = Callable[[int], Atoms | None]
 
@@ -58,12 +59,12 @@ class Seed:
     operations: tuple[int, int]
     buildcell: float
 
-    def recipe(self) -> Recipe:
-        """The seed for `draw_bulk`."""
-        units = tuple(Unit((symbol,), np.zeros((1, 3))) for symbol, n in self.atoms.items() for _ in range(n))
-        minima = {(pair.split("-")[0], pair.split("-")[1]): (d, d) for pair, d in self.minima.items()}
-        volume = 0.95 * self.volume, 1.05 * self.volume
-        return Recipe(units, volume, minima, groups_by_operations(*self.operations))
+    def target(self) -> Target:
+        """The seed in a target's words."""
+        units, count = gcd(*self.atoms.values()), sum(self.atoms.values())
+        formula = "".join(f"{symbol}{n // units}" for symbol, n in self.atoms.items())
+        volume = 0.95 * self.volume / count, 1.05 * self.volume / count
+        return Target(formula, (units, units), 0.0, self.minima, volume, self.operations)
 
 
 SEEDS = {
@@ -78,10 +79,14 @@ SEEDS = {
 }
 
 
-def default_way(seed: Seed) -> Way:
-    """The default ensemble, with the random numbers that a search gives its candidates."""
-    recipe = seed.recipe()
-    return lambda index: draw_bulk(recipe, candidate_rng(1, "random", index)).atoms
+def way_of(source: RandomSource) -> Callable[[Seed], Way]:
+    """What a search draws: random numbers of each candidate's own, provenance and all."""
+
+    def maker(seed: Seed) -> Way:
+        target = seed.target()
+        return lambda index: propose(source, "random", target, index, 1).atoms
+
+    return maker
 
 
 def pyxtal_way(seed: Seed) -> Way:
@@ -182,15 +187,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON lines: the hardware, then one line a row and way")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
-    makers: dict[str, Callable[[Seed], Way]] = {"xtalseek": default_way}
+    makers = {name: way_of(RandomSource(ensemble=name)) for name in ENSEMBLES}
     if importlib.util.find_spec("pyxtal"):
         makers["PyXtal"] = pyxtal_way
     else:
         sys.stderr.write("PyXtal is not installed: its column is left out (pip install pyxtal)\n")
     lines: list[dict[str, object]] = [dict(hardware())]
-    sys.stdout.write(f"| seed | {' | '.join(makers)} | buildcell 0.9.1 (given) | times buildcell |\n")
+    sys.stdout.write(f"| seed | {' | '.join(makers)} | buildcell itself (given) | times buildcell |\n")
     sys.stdout.write(f"|---|{'---|' * len(makers)}---|---|\n")
-    default_way(SEEDS["Si8, P1"])(0)  # compiles, or loads what was compiled
+    for maker in makers.values():
+        maker(SEEDS["Si8, P1"])(0)  # compiles, or loads what was compiled
     for name, seed in SEEDS.items():
         if options.only not in name:
             continue

@@ -250,6 +250,8 @@ def _with_seed(words: Mapping[str, Any]) -> dict[str, Any]:
     from_seed: dict[str, Any] = {"formula": seed.formula, "seed_text": seed.text}
     if seed.pressure_gpa is not None:
         from_seed["pressure_gpa"] = seed.pressure_gpa
+    if seed.random_seed is not None:
+        from_seed["seed"] = seed.random_seed
     return from_seed | dict(words)
 
 

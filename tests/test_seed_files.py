@@ -10,6 +10,7 @@ from ase.neighborlist import neighbor_list
 from running import Run
 
 from xtalseek.cli import main
+from xtalseek.search.config import read_toml, resolve, to_toml
 from xtalseek.structure_files import read_structures
 
 SEED = """## Eight argon atoms
@@ -61,6 +62,18 @@ def test_a_search_keeps_the_seed_and_goes_on_without_its_file() -> None:
     Path("longer.toml").write_text(config)
     assert main(["search", "--config", "longer.toml"]) == 0
     assert facts("run") == facts("whole")
+
+
+def test_pressure_and_random_numbers_come_from_the_seed_unless_given() -> None:
+    block = "%BLOCK EXTERNAL_PRESSURE\n10 0 0\n10 0\n10\n%ENDBLOCK EXTERNAL_PRESSURE\n"
+    Path("argon.cell").write_text(SEED + "#SEED=abc\n" + block)
+    config = resolve({"seed_file": "argon.cell"})
+    assert (config.formula, config.pressure_gpa) == ("Ar", 10.0)
+    assert config.seed > 0
+    Path("kept.toml").write_text(to_toml(config, {}))
+    assert resolve(read_toml(Path("kept.toml"))) == config
+    given = resolve({"seed_file": "argon.cell", "seed": 5, "pressure_gpa": 1})
+    assert (given.seed, given.pressure_gpa) == (5, 1.0)
 
 
 def test_another_seed_in_the_same_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 All comparisons together raise a false alarm in at most 1 % of seeds (Bonferroni); the seed is fixed, so that a failure
 means that the law has changed. The 1 % holds for what the law was not fitted to. The two numbers of the push were
-chosen, among eight pairs of them, by the shortest distances of these same ensembles, and the cells of centred lattices,
+chosen, among nine pairs of them, by the shortest distances of these same ensembles, and the cells of centred lattices,
 among three laws, by those of Si8_sym: there the tests guard the law, but are no independent proof of it.
 """
 
