@@ -21,14 +21,17 @@ from .bulk import draw_bulk
 FILLED = 0.66
 """Share of the smallest volume that spheres of the stretched distances fill; equal ones at random jam at 0.64."""
 
-LEVELS = (1.0, 0.8, 0.6, 0.4, 0.2)
+LEVELS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
 """Parts of the largest stretch that are tried, to find one that can be drawn."""
 
 TRIALS = 6
 """Structures drawn at each level."""
 
 COST = 2.0
-"""Attempts that a structure may take at most, over those that it takes without any stretch."""
+"""Attempts that a structure may take, over those that it takes without any stretch ..."""
+
+CHEAP = 3.0
+"""... or this many, whichever is more."""
 
 
 def stretched(recipe: Recipe) -> tuple[Recipe, float]:
@@ -83,7 +86,7 @@ def _factor(
         slack=slack,
         compact=compact,
     )
-    allowed = int(COST * _attempts(plain, 500 * TRIALS)) + TRIALS
+    allowed = int(max(COST * _attempts(plain, 500 * TRIALS), CHEAP * TRIALS))
     for level in LEVELS:
         factor = 1 + level * (largest - 1)
         if _attempts(_times(plain, factor), allowed + 1) <= allowed:
