@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from ase.data import chemical_symbols
 
@@ -21,6 +22,11 @@ def parse_formula(formula: str) -> dict[str, int]:
     ------
     InputError : not a formula, a fraction of an atom, or an unknown element.
     """
+    return dict(_parsed(formula))
+
+
+@lru_cache(maxsize=1024)
+def _parsed(formula: str) -> Mapping[str, int]:
     shown = f"formula {formula!r}"
     example = "write element symbols and whole numbers, for example SrTiO3 or Ca(OH)2"
     tokens = re.findall(r"([A-Z][a-z]*|\(|\))(\d*)", formula)

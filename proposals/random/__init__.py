@@ -185,7 +185,8 @@ def _formula_units(recipe: Recipe) -> int:
 
 def _space_group(atoms: Atoms) -> int:
     """International number, within 0.01 Å; 0 where spglib finds none."""
-    found: Any = spglib.get_symmetry_dataset((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), 0.01)
+    cell = atoms.cell.array
+    found: Any = spglib.get_symmetry_dataset((cell, atoms.positions @ np.linalg.inv(cell), atoms.numbers), 0.01)
     return 0 if found is None else int(found.number)
 
 
