@@ -30,7 +30,7 @@ from xtalseek.records import Target
 from xtalseek.relax import RelaxSettings, as_they_end, in_flight, make_relaxer
 
 SIGMA = 2.0
-_KINDS = ["Al", "C"]
+_KINDS = ["Al", "Ni"]
 _EPSILONS = np.array([[1.0, 1.5], [1.5, 0.5]])
 _SIGMAS = np.array([[1.0, 0.8], [0.8, 0.88]])
 """ε and σ of Kob and Andersen's mixture in units of the first species' (doi:10.1103/PhysRevE.51.4626)."""
@@ -84,15 +84,15 @@ def _chgnet(formula: str, units: int, volume: float, distances: dict[str, float]
 
 _LJ8 = Target("Al", (8, 8), 0.0, {"Al-Al": 1.5}, (7.6, 8.4), (1, 1))
 _LJ8_SYM = replace(_LJ8, symmetry_operations=(2, 4))
-_KA = {"Al-Al": 1.5, "Al-C": 1.2, "C-C": 1.4}
+_KA = {"Al-Al": 1.5, "Al-Ni": 1.2, "Ni-Ni": 1.4}
 _MSO = {"Mg-Mg": 2.9, "Mg-Si": 3.0, "Mg-O": 1.9, "Si-Si": 2.9, "Si-O": 1.55, "O-O": 2.5}
 SYSTEMS = {
     "LJ8": System(_LJ8),
     "LJ8, 2-4 operations": System(_LJ8_SYM),
     "LJ8, two-point": System(_LJ8, settings=_AIRSS),
     "LJ8, 2-4 operations, two-point": System(_LJ8_SYM, settings=_AIRSS),
-    "KA A4B4": System(Target("AlC", (4, 4), 0.0, _KA, (6.0, 6.6), (2, 4))),
-    "KA A6B2": System(Target("Al3C", (2, 2), 0.0, _KA, (6.7, 7.4), (2, 4))),
+    "KA A4B4": System(Target("AlNi", (4, 4), 0.0, _KA, (6.0, 6.6), (2, 4))),
+    "KA A6B2": System(Target("Al3Ni", (2, 2), 0.0, _KA, (6.7, 7.4), (2, 4))),
     "Si8": _chgnet("Si", 8, 20.0, {"Si-Si": 2.2}),
     "TiO2x2": _chgnet("TiO2", 2, 10.5, {"Ti-Ti": 2.7, "Ti-O": 1.75, "O-O": 2.3}),
     "MgSiO3x2": _chgnet("MgSiO3", 2, 10.4, _MSO),

@@ -30,8 +30,8 @@ TRIALS = 6
 COST = 2.0
 """Attempts that a structure may take, over those that it takes without any stretch ..."""
 
-CHEAP = 3.0
-"""... or this many, whichever is more."""
+CHEAP = 160
+"""... or so many that this number of atoms is placed in all of them, whichever is more."""
 
 
 def stretched(recipe: Recipe) -> tuple[Recipe, float]:
@@ -86,7 +86,7 @@ def _factor(
         slack=slack,
         compact=compact,
     )
-    allowed = int(max(COST * _attempts(plain, 500 * TRIALS), CHEAP * TRIALS))
+    allowed = int(max(COST * _attempts(plain, 500 * TRIALS), CHEAP * TRIALS / len(units)))
     for level in LEVELS:
         factor = 1 + level * (largest - 1)
         if _attempts(_times(plain, factor), allowed + 1) <= allowed:
