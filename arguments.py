@@ -14,13 +14,13 @@ from .errors import InputError, unknown
 from .search.config import SearchConfig
 
 TARGET_WORDS = ("formula_units", "min_distances", "volume_per_atom", "symmetry_operations", "space_groups")
-SOURCE_WORDS = ("num", "source", *TARGET_WORDS, "seed_file", "pressure_gpa", "seed", "source_options")
+SOURCE_WORDS = ("num", "source", "schedule", *TARGET_WORDS, "seed_file", "pressure_gpa", "seed", "source_options")
 SETTING_WORDS = (
     "pressure_gpa", "force_tolerance", "stress_tolerance_gpa", "max_steps", "max_seconds", "optimiser", "saddle_push",
     "push_apart",
 )  # fmt: skip
 RELAX_WORDS = ("relaxer", *SETTING_WORDS, "relaxer_options")
-SEARCH_WORDS = (*SOURCE_WORDS, *RELAX_WORDS, "early_stop_window", "out", "max_hours")
+SEARCH_WORDS = (*SOURCE_WORDS, *RELAX_WORDS, "until", "early_stop_window", "out", "max_hours")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -71,6 +71,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     _add_json(p)
     p = verb("status", "how far a search is, running or finished", "xtalseek status RUN")
     _add_run(p)
+    p.add_argument("--watch", action="store_true", help="follow a running search until it has finished, or Ctrl-C")
     _add_json(p)
     p = verb("rank", "the lowest minima, duplicates united", "xtalseek rank RUN --top 10")
     _add_run(p)
@@ -79,6 +80,17 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     p = verb("report", "write RUN/report.html, one file that works offline", "xtalseek report RUN --png")
     _add_run(p)
     p.add_argument("--png", action="store_true", help="write the plots as PNG files too, to RUN/plots/")
+    p.add_argument("--figures", metavar="DIR", help="write the figures as PNG and SVG files too, for papers")
+    p = verb(
+        "compare",
+        "which source finds low structures sooner, and how sure that is",
+        "xtalseek compare RUN... --reference relaxed.extxyz --csv table.csv",
+    )
+    _add_compare(p)
+    p = verb(
+        "hull", "phases of a chemical system on their convex hull", "xtalseek hull Sr-Ti-O RUN1 RUN2 --out hull.png"
+    )
+    _add_hull(p)
     p = verb("export", "write the minima for other programs", "xtalseek export RUN --format res --out minima.res")
     _add_run(p)
     p.add_argument("--format", choices=("cif", "res", "extxyz", "ase-db"), help="default: by the suffix of --out")
@@ -158,6 +170,39 @@ def _add_top(parser: argparse.ArgumentParser) -> None:
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for a script to read")
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders: other targets, sources or seeds")
+    text = (
+        "the structure to find for each target, relaxed with the same potential: files or run folders (default: the "
+        "lowest found)"
+    )
+    parser.add_argument("--reference", nargs="+", metavar="FILE", help=text)
+    parser.add_argument("--by", choices=("source",), default="source", help="what is compared (default: source)")
+    text = "a hit lies so near the reference, meV/atom (default: 1)"
+    parser.add_argument("--within", default="1", metavar="MEV", help=text)
+    text = "what the others are compared with (default: the first)"
+    parser.add_argument("--baseline", metavar="SOURCE", help=text)
+    parser.add_argument("--csv", metavar="FILE", help="write a row per target and source")
+    parser.add_argument("--out", metavar="FILE.json", help="write all figures and curves")
+    _add_json(parser)
+
+
+def _add_hull(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("system", metavar="SYSTEM", help="its elements, such as Sr-Ti-O")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="run folders within it, made with one potential")
+    text = (
+        "structures of the elements and of competing phases, relaxed as the runs were; of a run folder its energies "
+        "(default: known crystals of the elements)"
+    )
+    parser.add_argument("--references", nargs="+", metavar="FILE", help=text)
+    text = "of relaxed references (default: ~/.cache/xtalseek/references)"
+    parser.add_argument("--cache", metavar="FOLDER", help=text)
+    text = "the plot as .png, .svg or .html, or every phase as .json"
+    parser.add_argument("--out", metavar="FILE", help=text)
+    _add_words(parser, RELAX_WORDS)
+    _add_json(parser)
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:

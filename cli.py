@@ -95,7 +95,7 @@ def propose(options: argparse.Namespace, world: World) -> None:
 
     format_of(options.out)
     sources = make_sources(config)
-    candidates = [draw(config, sources, number) for number in range(config.num)]
+    candidates = [draw(config, sources, assignment) for assignment in config.assignments()]
     frames = [Frame(c.name, c.atoms, source=c.source) for c in candidates if c.atoms is not None]
     failed = [c for c in candidates if c.atoms is None]
     if options.explain:
@@ -170,6 +170,13 @@ def relax(options: argparse.Namespace, world: World) -> None:
 
 def status(options: argparse.Namespace, world: World) -> None:
     """`xtalseek status`."""
+    if options.watch:
+        if options.json:
+            raise InputError("--watch draws for a person, --json prints for a script: give one of them")
+        from .analysis.watch import watch
+
+        watch([options.run])
+        return
     from .analysis import summarise
     from .search.store import load_run
 
@@ -192,10 +199,33 @@ def rank(options: argparse.Namespace, world: World) -> None:
 
 def report(options: argparse.Namespace, world: World) -> None:
     """`xtalseek report`."""
-    from .analysis import write_report
+    from .analysis import write_figures, write_report
     from .search.store import load_run
 
-    _print(f"report: {write_report(load_run(options.run), png=options.png)}")
+    run = load_run(options.run)
+    _print(f"report: {write_report(run, png=options.png)}")
+    if options.figures:
+        files = write_figures(run, Path(options.figures))
+        _print(f"figures: {len(files)} files in {options.figures}")
+
+
+def compare(options: argparse.Namespace, world: World) -> None:
+    """`xtalseek compare`."""
+    from .compare import run_comparison
+
+    comparison = run_comparison(options)
+    _print(json.dumps(comparison.to_json(), indent=1) if options.json else "\n".join(comparison.lines()))
+
+
+def hull(options: argparse.Namespace, world: World) -> None:
+    """`xtalseek hull`."""
+    limit_threads(share_of_cores(world))
+    from .hull import run_hull
+
+    found = run_hull(options)
+    _print(json.dumps(found.to_json(), indent=1) if options.json else "\n".join(found.lines()))
+    if options.out and not options.json:
+        _print(f"written: {options.out}")
 
 
 def export(options: argparse.Namespace, world: World) -> None:
@@ -279,5 +309,8 @@ def _print(text: str) -> None:
 
 _VERBS = {
     call.__name__: call
-    for call in (search, propose, seed, relax, status, rank, report, export, verify, evaluate, train, version)
+    for call in (
+        *(search, propose, seed, relax, status, rank, report),
+        *(compare, hull, export, verify, evaluate, train, version),
+    )
 }

@@ -126,6 +126,14 @@ class Target:
 
 
 @dataclass(frozen=True, eq=False)
+class Parent:
+    """A relaxed structure that a candidate starts from, and the name of the candidate that it was."""
+
+    name: str
+    atoms: Atoms
+
+
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """One proposed, unrelaxed structure, named by (target, source, index).
 
@@ -202,12 +210,14 @@ class Record:
     ----------
     finished : seconds since 1970 at which the relaxation ended.
     rank : the MPI rank that relaxed it.
+    number : the candidate's place in the order in which the run handed candidates out, from 0.
     """
 
     candidate: Candidate
     relaxation: Relaxation
     finished: float = 0.0
     rank: int = 0
+    number: int = 0
 
     @property
     def name(self) -> str:
@@ -247,6 +257,7 @@ def record_to_json(record: Record) -> dict[str, Any]:
         "relaxation": vars(relaxation) | {"atoms": atoms_to_json(relaxation.atoms), "status": relaxation.status.value},
         "finished": record.finished,
         "rank": record.rank,
+        "number": record.number,
     }
 
 
@@ -265,4 +276,5 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
         ),
         finished=data["finished"],
         rank=data["rank"],
+        number=data.get("number", candidate["index"]),  # journals of one source had none
     )

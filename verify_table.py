@@ -14,9 +14,9 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from .analysis import MatchTolerances, space_group
 from .analysis.columns import aligned
+from .analysis.stability import Phase, Stability, missing_elements, stabilities
 from .records import Status
 from .relax.dft.relaxation import DftSettings
-from .relax.dft.stability import Phase, Stability, missing_elements, stabilities
 from .relax.dft.store import MINIMUM, Finished
 
 

@@ -2,7 +2,7 @@
 
 from .curves import Convergence, convergence
 from .minima import MatchTolerances, Minimum, find_minima
-from .plots import write_plots
+from .plots import write_figures, write_plots
 from .report import write_best, write_report
 from .summary import RunSummary, summarise
 from .symmetry import space_group
@@ -20,6 +20,7 @@ __all__ = [
     "space_group",
     "summarise",
     "write_best",
+    "write_figures",
     "write_plots",
     "write_report",
 ]

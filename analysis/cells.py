@@ -1,100 +1,104 @@
-"""A crystal structure drawn in three dimensions: atoms, near-neighbour links and the edges of its cell."""
+"""A crystal structure ready to be drawn: atoms, near-neighbour links and the edges of its cell.
+
+What is drawn from it: `sketch.sketch_svg`, a still picture, and the spheres of the report's page, made in the browser.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from ase.data.colors import jmol_colors
 from ase.neighborlist import natural_cutoffs, neighbor_list
 
-from .style import INK
 from .symmetry import conventional_cell
 
+VIEW = (1.15, 1.7, 0.6)
+"""Where the eye stands, seen from the middle of the cell; z is up."""
 _MOST_ATOMS = 200
-_DRAWING_PIXELS = 230.0
+_SMALLEST_RADIUS = 0.22
 
 
-def draw_cell(atoms: Atoms) -> go.Figure:
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """What there is to draw. Lengths in Å, the middle of the cell at the origin.
+
+    Attributes
+    ----------
+    cell : (3, 3), rows.
+    species : symbols.
+    kinds : (n_atoms,), places in `species`; atoms on faces, edges and corners of the cell are there on all of them.
+    positions : (n_atoms, 3).
+    links : (n_links, 2), atoms that are joined.
+    """
+
+    cell: np.ndarray
+    species: tuple[str, ...]
+    kinds: np.ndarray
+    positions: np.ndarray
+    links: np.ndarray
+
+    @property
+    def radii(self) -> list[float]:
+        """Of the spheres, per species: half the covalent radius, for a view into the cell."""
+        return [max(_SMALLEST_RADIUS, 0.5 * float(covalent_radii[atomic_numbers[s]])) for s in self.species]
+
+    @property
+    def colours(self) -> list[str]:
+        """Per species, as in Jmol."""
+        return [
+            "#" + "".join(f"{round(255 * c):02x}" for c in jmol_colors[atomic_numbers[symbol]])
+            for symbol in self.species
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """For the page: plain lists, to the thousandth of an Å."""
+        return {
+            "cell": np.round(self.cell, 3).tolist(),
+            "species": self.species,
+            "radii": [round(r, 3) for r in self.radii],
+            "colours": self.colours,
+            "kinds": self.kinds.tolist(),
+            "xyz": np.round(self.positions, 3).ravel().tolist(),
+            "links": self.links.ravel().tolist(),
+        }
+
+
+def draw_cell(atoms: Atoms, order: Sequence[str] = ()) -> Drawing:
     """The conventional cell (where it is of drawable size) with the atoms on its faces, edges and corners repeated.
 
-    Spheres are sized by covalent radius and coloured as in Jmol. Lines join mutual near neighbours: atoms that each lie
-    within 15 % of the other's shortest distance, both measured in sums of covalent radii.
+    Links join mutual near neighbours: atoms that each lie within 15 % of the other's shortest distance, both measured
+    in sums of covalent radii.
+
+    Parameters
+    ----------
+    order : symbols in the order in which species are listed; others follow in that of the structure.
     """
     conventional = conventional_cell(atoms)
     drawn = conventional if len(conventional) <= _MOST_ATOMS else atoms
     whole = _closed(drawn)
-    corners = np.array(list(product((0.0, 1.0), repeat=3))) @ drawn.cell.array
-    pixels = float(_DRAWING_PIXELS / np.linalg.norm(np.ptp(corners, axis=0)))
-    order = list(dict.fromkeys(atoms.get_chemical_symbols()))
-    diameters = {symbol: _diameter(symbol, pixels) for symbol in order}
-    figure = go.Figure()
-    edges = [(a, b) for a in range(8) for b in range(a + 1, 8) if bin(a ^ b).count("1") == 1]
-    figure.add_scatter3d(**_lines(corners, edges), line={"color": "#7d8790", "width": 2}, hoverinfo="skip")
-    figure.add_scatter3d(
-        **_links(whole, _near_neighbours(drawn, whole), {s: d / (2 * pixels) for s, d in diameters.items()}),
-        line={"color": "#b4bcc3", "width": 5},
-        hoverinfo="skip",
+    present = dict.fromkeys(atoms.get_chemical_symbols())
+    species = list(dict.fromkeys([*(symbol for symbol in order if symbol in present), *present]))
+    return Drawing(
+        cell=drawn.cell.array.copy(),
+        species=tuple(species),
+        kinds=np.array([species.index(symbol) for symbol in whole.get_chemical_symbols()]),
+        positions=whole.positions - drawn.cell.array.sum(axis=0) / 2,
+        links=np.array(_near_neighbours(drawn, whole), dtype=int).reshape(-1, 2),
     )
-    for symbol in order:
-        own = whole.positions[np.array(whole.get_chemical_symbols()) == symbol]
-        red, green, blue = (round(255 * c) for c in jmol_colors[atomic_numbers[symbol]])
-        figure.add_scatter3d(
-            x=own[:, 0],
-            y=own[:, 1],
-            z=own[:, 2],
-            name=symbol,
-            mode="markers",
-            marker={
-                "size": diameters[symbol],
-                "sizemode": "diameter",
-                "color": f"rgb({red},{green},{blue})",
-                "line": {"color": INK, "width": 1},
-                "opacity": 1,
-            },
-            hovertemplate=f"{symbol}<br>%{{x:.3f}}, %{{y:.3f}}, %{{z:.3f}} Å<extra></extra>",
-        )
-    hidden = {"visible": False}
-    camera = {"eye": {"x": 1.15, "y": 1.7, "z": 0.6}, "projection": {"type": "orthographic"}}
-    figure.update_layout(
-        template="none",
-        margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        paper_bgcolor="rgba(0,0,0,0)",
-        scene={"aspectmode": "data", "xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "camera": camera},
-        legend={"orientation": "h", "y": 0.0, "x": 0.5, "xanchor": "center", "itemsizing": "constant"},
-        showlegend=True,
-    )
-    return figure
 
 
-def _diameter(symbol: str, pixels: float) -> float:
-    """Of an atom, in pixels, where an Å is `pixels` wide: half its covalent size, for a view into the cell."""
-    return float(np.clip(covalent_radii[atomic_numbers[symbol]] * pixels, 5, 30))
-
-
-def _links(atoms: Atoms, pairs: list[tuple[int, int]], radii: dict[str, float]) -> dict:
-    """Lines between atoms from surface to surface (radii in Å): drawn on to the centres they would show through."""
-    ends = []
-    for pair in pairs:
-        first, second = atoms.positions[list(pair)]
-        direction = (second - first) / np.linalg.norm(second - first)
-        inset = [0.8 * radii[atoms.symbols[number]] for number in pair]
-        ends += [first + inset[0] * direction, second - inset[1] * direction]
-    points = np.array(ends).reshape(-1, 3)
-    return _lines(points, [(2 * number, 2 * number + 1) for number in range(len(pairs))])
-
-
-def _lines(points: np.ndarray, pairs: list[tuple[int, int]]) -> dict:
-    """One trace of many separate lines: plotly breaks a line at None."""
-    coordinates: list[list[float | None]] = [[], [], []]
-    for first, second in pairs:
-        for axis in range(3):
-            coordinates[axis] += [float(points[first, axis]), float(points[second, axis]), None]
-    x, y, z = coordinates
-    return {"x": x, "y": y, "z": z, "mode": "lines", "showlegend": False}
+def cell_edges(cell: np.ndarray) -> np.ndarray:
+    """The twelve edges of a cell around the origin: (12, 2, 3), Å."""
+    steps = np.array(list(product((0, 1), repeat=3)))
+    corners = (steps - 0.5) @ cell
+    pairs = [(a, b) for a in range(8) for b in range(a + 1, 8) if np.abs(steps[a] - steps[b]).sum() == 1]
+    return corners[np.array(pairs)]
 
 
 def _closed(atoms: Atoms, tolerance: float = 0.01) -> Atoms:

@@ -2,59 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from pymatgen.analysis.structure_matcher import StructureMatcher
-from pymatgen.core import Structure
-from pymatgen.io.ase import AseAtomsAdaptor
 
 from ..formats import Frame, frame_of
 from ..formula import reduced_formula
 from ..records import Record, Status
 from ..search.store import Run
-from .symmetry import SYMPREC, space_group
+from .duplicates import MatchTolerances, unite
+from .symmetry import space_group
 
 GUARD_EV_PER_ATOM = 3.0
 """A converged relaxation this far below the run's median is not believed ..."""
 GUARD_MINIMUM = 5
 """... once so many have converged."""
-
-
-@dataclass(frozen=True)
-class MatchTolerances:
-    """When two relaxed structures are the same minimum.
-
-    Attributes
-    ----------
-    energy_per_atom : largest difference of enthalpy, eV/atom.
-    volume : largest relative difference of volume per atom.
-    length, site, angle : `ltol`, `stol` and `angle_tol` (degrees) of pymatgen's StructureMatcher, on primitive cells at
-        their own volumes. `site` is the root mean square displacement in units of (volume per atom)^(1/3).
-    primitive : distance (Å) within which a translation maps a cell on itself when it is reduced to a primitive one.
-    symprec : tolerance (Å) of spglib for the space group.
-    """
-
-    energy_per_atom: float = 0.005
-    volume: float = 0.05
-    length: float = 0.1
-    site: float = 0.15
-    angle: float = 5.0
-    primitive: float = 0.1
-    symprec: float = SYMPREC
-
-    def __str__(self) -> str:
-        return (
-            f"same formula, enthalpy within {1000 * self.energy_per_atom:g} meV/atom, volume within "
-            f"{100 * self.volume:g} %, and pymatgen StructureMatcher on primitive cells (ltol={self.length:g}, "
-            f"stol={self.site:g}, angle_tol={self.angle:g}, scale=False); mirror images count as one; "
-            f"space groups by spglib, symprec={self.symprec:g} Å"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,81 +105,27 @@ def believable(run: Run) -> tuple[list[Record], dict[str, str]]:
 def find_minima(run: Run, tolerances: MatchTolerances | None = None) -> list[Minimum]:
     """The distinct minima of a run by rising enthalpy per atom, those that are suspicious after all others.
 
-    The result does not depend on the order of the records. Each relaxed structure, lowest first, joins the lowest
-    minimum whose lowest member it matches; it is compared only with those in its window of enthalpy and volume.
+    The result does not depend on the order of the records: see `duplicates.unite`.
     """
     tolerances = tolerances or MatchTolerances()
     believed, doubts = believable(run)
     doubtful = [record for record in run.records if record.name in doubts]
     order = list(run.config.target.composition)
-    minima = [_minimum(group, "", order, tolerances) for group in _unite(believed, order, tolerances)]
+    minima = [_minimum(group, "", order, tolerances) for group in _unite(believed, tolerances)]
     return minima + [
-        _minimum(group, doubts[group[0].name], order, tolerances) for group in _unite(doubtful, order, tolerances)
+        _minimum(group, doubts[group[0].name], order, tolerances) for group in _unite(doubtful, tolerances)
     ]
 
 
-@dataclass(frozen=True, eq=False)
-class _Group:
-    """A minimum in the making: primitive structure of its lowest member, and members, lowest first."""
-
-    formula: str
-    enthalpy_per_atom: float
-    volume_per_atom: float
-    structure: Structure
-    members: list[Record] = field(default_factory=list)
-
-
-def _unite(records: Iterable[Record], order: Sequence[str], tolerances: MatchTolerances) -> list[list[Record]]:
-    matcher = StructureMatcher(
-        ltol=tolerances.length,
-        stol=tolerances.site,
-        angle_tol=tolerances.angle,
-        primitive_cell=False,
-        scale=False,
-    )
-    groups: list[_Group] = []
-    for new in sorted((_group(r, order, tolerances) for r in records), key=_height):
-        home = next((g for g in _window(groups, new, tolerances) if _match(matcher, g.structure, new.structure)), None)
-        if home is None:
-            groups.append(new)
-        else:
-            home.members.extend(new.members)
-    return [group.members for group in groups]
-
-
-def _group(record: Record, order: Sequence[str], tolerances: MatchTolerances) -> _Group:
-    atoms, enthalpy = record.relaxation.atoms, record.relaxation.enthalpy_per_atom
-    assert atoms is not None and enthalpy is not None
-    structure = AseAtomsAdaptor.get_structure(
-        Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
-    )
-    with contextlib.suppress(Exception):  # a degenerate cell is compared as it is
-        structure = structure.get_primitive_structure(tolerance=tolerances.primitive).get_reduced_structure("niggli")
-    return _Group(_formula(atoms, order)[0], enthalpy, atoms.get_volume() / len(atoms), structure, [record])
-
-
-def _height(group: _Group) -> tuple[float, str]:
-    """Enthalpies may be equal, names are not: the order is always the same."""
-    return group.enthalpy_per_atom, group.members[0].name
-
-
-def _window(groups: Sequence[_Group], new: _Group, tolerances: MatchTolerances) -> list[_Group]:
-    """The groups, lowest first, that `new` could belong to. Groups are sorted, so the window is at their end."""
-    near = []
-    for group in reversed(groups):
-        if group.enthalpy_per_atom < new.enthalpy_per_atom - tolerances.energy_per_atom:
-            break
-        if (
-            group.formula == new.formula
-            and len(group.structure) == len(new.structure)
-            and abs(group.volume_per_atom - new.volume_per_atom) <= tolerances.volume * group.volume_per_atom
-        ):
-            near.append(group)
-    return near[::-1]
-
-
-def _match(matcher: StructureMatcher, low: Structure, high: Structure) -> bool:
-    return bool(matcher.fit(low, high, skip_structure_reduction=True))
+def _unite(records: Sequence[Record], tolerances: MatchTolerances) -> list[list[Record]]:
+    structures, enthalpies = [], []
+    for record in records:
+        atoms, enthalpy = record.relaxation.atoms, record.relaxation.enthalpy_per_atom
+        assert atoms is not None and enthalpy is not None
+        structures.append(atoms)
+        enthalpies.append(enthalpy)
+    groups = unite(structures, [record.name for record in records], enthalpies, tolerances)
+    return [[records[place] for place in group] for group in groups]
 
 
 def _minimum(members: list[Record], suspicious: str, order: Sequence[str], tolerances: MatchTolerances) -> Minimum:

@@ -1,10 +1,10 @@
-"""The plots of a run as PNG files, drawn without a display and without matplotlib's global state."""
+"""The figures of a run as PNG and SVG files, drawn without a display and without matplotlib's global state."""
 
 from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ..errors import InputError
 from ..files import write_atomic
 from ..records import Record, Status
 from ..search.store import Run
+from .bands import Band, convergence_bands
 from .curves import Convergence, convergence
 from .minima import believable
-from .style import INK, MUTED, colour, dash, formula_text, log_ticks, tick_text
+from .style import INK, MUTED, SYMBOLS, colour, dash, formula_text, log_ticks, tick_text
 
 COSTS = (
     ("relaxations", "relaxations"),
@@ -36,37 +38,75 @@ def write_plots(run: Run, folder: Path | None = None) -> list[Path]:
     ------
     OSError : the folder cannot be written.
     """
-    folder = run.path / "plots" if folder is None else folder
-    figures = {
-        "convergence.png": convergence_figure(run),
-        "status.png": status_figure(run),
-        "energy-volume.png": energy_volume_figure(run),
+    return _write(_figures(run), run.path / "plots" if folder is None else folder, ("png",))
+
+
+def write_figures(run: Run, folder: Path, hull: Figure | None = None) -> list[Path]:
+    """Write the figures of a run for a paper: convergence, status and energy-volume, each as .png and .svg.
+
+    Parameters
+    ----------
+    run : as read by `load_run`; where nothing has converged the figures say so.
+    folder : made where it is missing; files of the same names are replaced.
+    hull : a hull that is drawn already, written as hull.png and hull.svg.
+
+    Returns
+    -------
+    The paths of the files.
+
+    Raises
+    ------
+    InputError : the folder cannot be written.
+    """
+    figures = _figures(run) | ({} if hull is None else {"hull": hull})
+    try:
+        return _write(figures, folder, ("png", "svg"))
+    except OSError as error:
+        raise InputError(f"figures {str(folder)!r} cannot be written: {error.strerror}") from error
+
+
+def _figures(run: Run) -> dict[str, Figure]:
+    return {
+        "convergence": convergence_figure(run),
+        "status": status_figure(run),
+        "energy-volume": energy_volume_figure(run),
     }
+
+
+def _write(figures: Mapping[str, Figure], folder: Path, formats: Sequence[str]) -> list[Path]:
+    paths = []
     for name, figure in figures.items():
-        write_atomic(folder / name, _png(figure))
-    return [folder / name for name in figures]
+        for format in formats:
+            paths.append(folder / f"{name}.{format}")
+            write_atomic(paths[-1], _image(figure, format))
+    return paths
 
 
 def convergence_figure(run: Run) -> Figure:
-    """The lowest enthalpy so far against relaxations, force calls and seconds, in three panels."""
+    """The lowest enthalpy so far against relaxations, force calls and seconds, in three panels.
+
+    Each curve as it went (thin, with dots), and as median and interquartile band over reorderings of the relaxations.
+    """
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     panels = figure.subplots(1, len(COSTS), sharey=True)
     curves = convergence(run)
     ground = lowest_found(curves)
+    single, top = convergence_bands(run, COSTS[0][0]), 0.0
     for axes, (field, words) in zip(panels, COSTS, strict=True):
-        for number, curve in enumerate(curves):
-            steps = curve.steps
-            axes.step(
-                getattr(curve, field)[steps],
-                curve.lowest[steps] - (ground or 0.0),
-                where="post",
-                color=INK if number == 0 else colour(number - 1),
-                linestyle=_MPL_DASH[dash(number)],
-                label=curve.source,
-            )
+        bands = convergence_bands(run, field)
+        for number, (curve, band) in enumerate(zip(curves, bands, strict=True)):
+            shade, steps = INK if number == 0 else colour(number - 1), curve.steps
+            low, middle, high = (heights - (ground or 0.0) for heights in (band.lower, band.median, band.upper))
+            style = _MPL_DASH[dash(number)]
+            axes.step(band.cost, _finite(middle), where="post", color=shade, linestyle=style, label=curve.source)
+            axes.fill_between(band.cost, _finite(low), _finite(high), step="post", color=shade, alpha=0.15, linewidth=0)
+            spent, lowest = getattr(curve, field)[steps], curve.lowest[steps] - (ground or 0.0)
+            axes.step(spent, lowest, where="post", color=shade, linewidth=0.8, marker="o", ms=3, mfc="white")
         axes.set_xlabel(words)
         if ground is not None:
-            ticks = log_ticks(*cost_range(curves, field))
+            top = max(top, height_limit(curves, bands, single, ground))
+            axes.set_ylim(-0.04 * top, top)
+            ticks = log_ticks(*cost_range(curves, bands, field))
             axes.set_xscale("log")
             axes.set_xticks(ticks, [tick_text(tick) for tick in ticks])
             axes.set_xticks([], minor=True)
@@ -104,7 +144,8 @@ def energy_volume_figure(run: Run) -> Figure:
     believed = believable(run)[0]
     for number, source in enumerate(run.config.source):
         volumes, heights = energy_volume(believed, source)
-        axes.scatter(volumes, heights, s=22, color=colour(number), alpha=0.7, linewidths=0, label=source)
+        mark = SYMBOLS[number % len(SYMBOLS)][1]
+        axes.scatter(volumes, heights, s=22, color=colour(number), marker=mark, alpha=0.6, linewidths=0.5, label=source)
     axes.set_xlabel("volume, Å³/atom")
     axes.set_ylabel("enthalpy, eV/atom above the best")
     _plain(axes)
@@ -128,17 +169,35 @@ def energy_volume(believed: Sequence[Record], source: str) -> tuple[np.ndarray, 
     return own[:, 0], own[:, 1]
 
 
-def cost_range(curves: Sequence[Convergence], cost: str) -> tuple[float, float]:
-    """Where the curves begin and end on a logarithmic axis of one cost; free costs count as 0.01."""
+def cost_range(curves: Sequence[Convergence], bands: Sequence[Band], cost: str) -> tuple[float, float]:
+    """Where curves and medians begin and end on a logarithmic axis of one cost; free costs count as 0.01."""
     drawn = [getattr(curve, cost)[curve.steps] for curve in curves if len(curve.steps)]
+    drawn += [band.cost[np.isfinite(band.median)] for band in bands if np.isfinite(band.median).any()]
     low = max(0.01, min((float(values[0]) for values in drawn), default=1.0))
     return low, max(low, max((float(values[-1]) for values in drawn), default=1.0))
+
+
+def height_limit(curves: Sequence[Convergence], bands: Sequence[Band], single: Sequence[Band], ground: float) -> float:
+    """Where the axis of heights ends, eV/atom above `ground`: a little above the highest start of a curve or a median.
+
+    The upper quartile may begin far higher, with what few cheap and bad relaxations found: it is cut, but not below
+    where it begins in `single`, the bands that count relaxations.
+    """
+    starts = [float(curve.lowest[curve.steps[0]]) for curve in curves if len(curve.steps)]
+    starts += [float(band.median[np.isfinite(band.median)][0]) for band in bands if np.isfinite(band.median).any()]
+    starts += [float(band.upper[np.isfinite(band.upper)][0]) for band in single if np.isfinite(band.upper).any()]
+    return max(1.15 * (max(starts, default=ground) - ground), 0.001)
 
 
 def lowest_found(curves: Sequence[Convergence]) -> float | None:
     """The lowest enthalpy per atom on any curve, eV/atom; None where nothing converged."""
     lowest = [float(curve.lowest[-1]) for curve in curves if len(curve.steps)]
     return min(lowest, default=None)
+
+
+def _finite(heights: np.ndarray) -> np.ndarray:
+    """The same with NaN, which is not drawn, in place of infinity."""
+    return np.where(np.isfinite(heights), heights, np.nan)
 
 
 def _plain(axes: Axes) -> None:
@@ -156,7 +215,8 @@ def _title(figure: Figure, run: Run, words: str) -> None:
     figure.suptitle(f"{formula_text(run.config.target.name)}: {words}", fontsize=11, color=INK)
 
 
-def _png(figure: Figure) -> bytes:
+def _image(figure: Figure, format: str) -> bytes:
     canvas, image = FigureCanvasAgg(figure), io.BytesIO()
-    canvas.print_figure(image, format="png", dpi=150)
+    # Without a date the same run gives the same file.
+    canvas.print_figure(image, format=format, dpi=150, metadata={"Date": None} if format == "svg" else None)
     return image.getvalue()

@@ -3,54 +3,87 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
+from ase.geometry import cell_to_cellpar
+from ase.units import _amu
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from ..files import write_atomic
 from ..formats import cif_text, res_text, safe_name
-from ..records import Status
 from ..search.progress import duration
 from ..search.store import CONFIG_FILE, Run
 from ..structure_files import write_folder
-from .cells import draw_cell
-from .curves import Convergence, convergence
+from .bands import REORDERINGS
+from .cells import VIEW, draw_cell
+from .citations import cite
+from .curves import convergence
 from .figures import convergence_plots, energy_volume_plot
+from .findings import found_by, funnel, headline, how_sure, reached, source_rows, status_rows
 from .minima import MatchTolerances, Minimum, find_minima
 from .plots import COSTS, write_plots
+from .sketch import sketch_svg
 from .style import formula_text, number, options_html, space_group_html
-from .summary import RunSummary, summarise
+from .summary import summarise
 from .symmetry import SYMPREC
 from .tables import nothing_converged, rank_rows
 
 REPORT_FILE = "report.html"
 BEST_FOLDER = "best"
-_DRAWN = 6
+_SKETCHED = 6
 _LISTED = 100
 _DOUBTED = 20
+_HARDWARE = (
+    ("processor", "{}"),
+    ("cores", "cores: {}"),
+    ("ranks", "MPI ranks: {}"),
+    ("threads_per_rank", "threads of each: {}"),
+    ("platform", "{}"),
+)
 
 
-@dataclass(frozen=True)
-class StatusRow:
-    """How many candidates ended in a status, what to do about it, and what one of them said."""
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A minimum as the page shows it.
 
-    status: str
-    count: int
-    share: float
-    advice: str
-    example: str
+    Attributes
+    ----------
+    title : what it is, in one line.
+    above_lowest, above_hull : meV/atom; None where no hull was given.
+    volume_per_atom : Å^3.
+    found_by : how often by which source.
+    facts : terms and texts to stand beside the drawing.
+    drawing : for the page's script.
+    sketch, thumb : still pictures, large and small; empty but for the lowest few.
+    """
+
+    minimum: Minimum
+    title: str
+    above_lowest: float
+    above_hull: float | None
+    volume_per_atom: float
+    found_by: str
+    facts: list[tuple[str, str]]
+    drawing: dict[str, Any]
+    sketch: Markup
+    thumb: Markup
 
 
 def write_report(
-    run: Run, png: bool = False, minima: Sequence[Minimum] | None = None, tolerances: MatchTolerances | None = None
+    run: Run,
+    png: bool = False,
+    minima: Sequence[Minimum] | None = None,
+    tolerances: MatchTolerances | None = None,
+    hull: go.Figure | None = None,
+    above_hull: Mapping[str, float] | None = None,
 ) -> Path:
     """Write RUN/report.html and return its path.
 
@@ -60,6 +93,8 @@ def write_report(
     png : write the same plots to RUN/plots/*.png too.
     minima : as `find_minima(run, tolerances)` gives them, where they are already known.
     tolerances : what counts as the same minimum.
+    hull : a plot of the convex hull, to be shown.
+    above_hull : distance to the hull by name of a minimum, eV/atom, for the table.
 
     Raises
     ------
@@ -67,7 +102,7 @@ def write_report(
     """
     tolerances = tolerances or MatchTolerances()
     minima = find_minima(run, tolerances) if minima is None else minima
-    write_atomic(run.path / REPORT_FILE, _html(run, minima, tolerances))
+    write_atomic(run.path / REPORT_FILE, _html(run, minima, tolerances, hull, above_hull or {}))
     if png:
         write_plots(run)
     return run.path / REPORT_FILE
@@ -91,9 +126,15 @@ def write_best(run: Run, top: int = 10, minima: Sequence[Minimum] | None = None)
     return folder
 
 
-def _html(run: Run, minima: Sequence[Minimum], tolerances: MatchTolerances) -> str:
+def _html(
+    run: Run,
+    minima: Sequence[Minimum],
+    tolerances: MatchTolerances,
+    hull: go.Figure | None,
+    above_hull: Mapping[str, float],
+) -> str:
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -104,96 +145,141 @@ def _html(run: Run, minima: Sequence[Minimum], tolerances: MatchTolerances) -> s
         "formula": formula_text,
         "space_group": space_group_html,
         "options": options_html,
-        "plot": _plot_json,
+        "duration": duration,
+        "plot": lambda figure: _json(json.loads(figure.to_json())),
+        "json": _json,
     }
     summary = summarise(run)
     believed = [m for m in minima if not m.suspicious]
-    rows = rank_rows(minima)
-    doubted = [row for row in rows if row["suspicious"]]
-    curves = convergence(run)
+    shown = _shown(run, believed[:_LISTED], above_hull)
+    doubted = [row for row in rank_rows(minima) if row["suspicious"]]
+    rows = {name: row for row, m in enumerate(believed[:_LISTED]) for name in m.members}
+    sure = how_sure(minima, run.config)
+    config_text = (run.path / CONFIG_FILE).read_text(encoding="utf-8")
+    cited, uncited = cite(run.config, estimated=sure is not None and sure.judged)
     return environment.get_template("report.html").render(
         run=run,
         target=run.config.target,
         summary=summary,
-        headline=headline(summary, minima, run),
+        headline=_typeset(headline(summary, minima, run), believed),
+        sure=sure,
         nothing=None if believed else nothing_converged(run),
-        statuses=_status_rows(run),
-        ranked=[row for row in rows if not row["suspicious"]][:_LISTED],
+        stages=funnel(run, minima),
+        statuses=status_rows(run),
+        sources=source_rows(run, minima) if believed else [],
+        shown=shown,
+        structures=[item.drawing for item in shown],
+        columns=_columns(bool(above_hull)),
+        with_hull=bool(above_hull),
+        view=json.dumps(VIEW),
         unlisted=max(0, len(believed) - _LISTED),
         suspicious=doubted[:_DOUBTED],
         more_suspicious=max(0, len(doubted) - _DOUBTED),
-        curves=[(words, figure, reached(curves[0], field)) for field, words, figure in convergence_plots(curves)]
-        if believed
-        else [],
-        scatter=energy_volume_plot(run) if believed else None,
-        drawings=[
-            (m, draw_cell(m.atoms), m.enthalpy_per_atom - believed[0].enthalpy_per_atom) for m in believed[:_DRAWN]
-        ],
+        curves=convergence_plots(run) if believed else [],
+        costs=", ".join(reached(convergence(run)[0], field) for field, _ in COSTS) if believed else "",
+        reorderings=REORDERINGS,
+        scatter=energy_volume_plot(run, rows) if believed else None,
+        hull=hull,
         tolerances=str(tolerances),
         symprec=SYMPREC,
         work=duration(summary.seconds),
-        config_text=(run.path / CONFIG_FILE).read_text(encoding="utf-8"),
+        provenance=_provenance(config_text),
+        config_text=config_text,
+        cited=cited,
+        uncited=uncited,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         plotly_js=Markup(get_plotlyjs()),
     )
 
 
-def headline(summary: RunSummary, minima: Sequence[Minimum], run: Run) -> list[str]:
-    """What was searched, what was found and how far to trust it: a few sentences, the most important first."""
-    target, config = run.config.target, run.config
-    low, high = target.formula_units
-    units = f"{low} formula unit{'s' if high > 1 else ''}" if low == high else f"{low} to {high} formula units"
-    sources = f"source{'s' if len(config.source) > 1 else ''} {' and '.join(config.source)}"
-    sentences = [
-        f"Searched for the lowest-enthalpy structure of {formula_text(target.name)}, {units} per cell at "
-        f"{target.pressure_gpa:g} GPa, among {config.num} candidates from {sources}, relaxed with {config.relaxer}."
-    ]
-    believed = [m for m in minima if not m.suspicious]
-    of_those = f"{summary.converged} of {summary.done} relaxations converged"
-    if not believed:
-        return [*sentences, nothing_converged(run)]
-    best = believed[0]
-    found = "once" if best.times_found == 1 else f"{best.times_found} times"
-    sentences.append(
-        f"The lowest of {len(believed)} distinct minima is {best.name}, space group {best.space_group}, at "
-        f"{number(best.enthalpy_per_atom, 4)} eV/atom, found {found}; {of_those}."
-    )
-    if best.times_found == 1:
-        sentences.append("It was found only once, so a lower one may well have been missed: search longer (raise -n).")
-    if summary.state != "finished":
-        sentences.append(f"The search has done {summary.done} of {summary.num} candidates and is {summary.state}.")
-    return sentences
+def _typeset(sentences: Sequence[str], believed: Sequence[Minimum]) -> list[Markup]:
+    """The sentences with the lowest's space group in its printed form."""
+    texts = [escape(sentence) for sentence in sentences]
+    for minimum in believed[:1]:
+        words = "space group "
+        symbol = escape(words + minimum.space_group)
+        texts = [text.replace(symbol, words + space_group_html(minimum.space_group)) for text in texts]
+    return texts
 
 
-def reached(curve: Convergence, cost: str) -> str:
-    """What it cost to come within 1 meV/atom of the lowest found: "23 relaxations", "5180 force calls", "9 min"."""
-    first = int(np.argmax(curve.lowest <= curve.lowest[-1] + 0.001))
-    amount = getattr(curve, cost)[first]
-    if cost == "seconds":
-        return duration(float(amount))
-    words = dict(COSTS)[cost]
-    return f"{amount} {words.removesuffix('s') if amount == 1 else words}"
-
-
-def _status_rows(run: Run) -> list[StatusRow]:
-    counts = Counter(record.relaxation.status for record in run.records)
-    messages: dict[Status, Counter[str]] = {status: Counter() for status in counts}
-    for record in run.records:
-        messages[record.relaxation.status][record.relaxation.message] += 1
+def _columns(with_hull: bool) -> list[tuple[str, str, str]]:
+    """Headings of the table of minima in two lines, and the class of their cells."""
+    hull = [("Above hull", "meV/atom", "n")] if with_hull else []
     return [
-        StatusRow(
-            status=status.value,
-            count=counts[status],
-            share=100 * counts[status] / len(run.records),
-            advice="" if status is Status.CONVERGED else status.advice,
-            example="" if status is Status.CONVERGED else messages[status].most_common(1)[0][0],
-        )
-        for status in Status
-        if counts[status]
+        ("Rank", "", "n"),
+        ("Space group", "", ""),
+        ("Above lowest", "meV/atom", "n"),
+        *hull,
+        ("Times", "found", "n"),
+        ("Enthalpy", "eV/atom", "n"),
+        ("Volume", "Å³/atom", "n"),
+        ("fu", "per cell", "n"),
+        ("Found by", "", ""),
+        ("Name", "", ""),
     ]
 
 
-def _plot_json(figure: go.Figure) -> Markup:
-    """A figure as JSON that can stand inside a script element: nothing in it can end the element."""
-    text = json.dumps(json.loads(figure.to_json()), separators=(",", ":"))
+def _shown(run: Run, believed: Sequence[Minimum], above_hull: Mapping[str, float]) -> list[Shown]:
+    sources = {record.name: record.candidate.source for record in run.records}
+    shown = []
+    for row, minimum in enumerate(believed):
+        drawing = draw_cell(minimum.atoms, list(run.config.target.composition))
+        above = 1000 * (minimum.enthalpy_per_atom - believed[0].enthalpy_per_atom)
+        over_hull = above_hull.get(minimum.name)
+        group = f"{minimum.space_group} ({minimum.space_group_number})"
+        title = f"Minimum {row + 1}: {minimum.formula}, space group {group}"
+        by = found_by(minimum, sources) if len(run.config.source) > 1 else run.config.source[0]
+        volume = float(minimum.atoms.get_volume()) / len(minimum.atoms)
+        a, b, c, alpha, beta, gamma = (float(value) for value in cell_to_cellpar(drawing.cell))
+        density = float(minimum.atoms.get_masses().sum() / minimum.atoms.get_volume()) * _amu * 1e27
+        facts = [
+            ("Enthalpy", f"{number(minimum.enthalpy_per_atom, 4)} eV/atom"),
+            ("Above the lowest", f"{above:.1f} meV/atom"),
+            *([] if over_hull is None else [("Above the hull", f"{number(1000 * over_hull, 1)} meV/atom")]),
+            ("Volume", f"{volume:.2f} Å³/atom"),
+            ("Density", f"{density:.2f} g/cm³"),
+            ("a, b, c", f"{a:.3f}, {b:.3f}, {c:.3f} Å"),
+            ("α, β, γ", f"{alpha:.1f}°, {beta:.1f}°, {gamma:.1f}°"),
+            ("Found", f"{minimum.times_found}×, by {by}"),
+            ("Name", minimum.name),
+        ]
+        shown.append(
+            Shown(
+                minimum=minimum,
+                title=title,
+                above_lowest=above,
+                above_hull=None if over_hull is None else 1000 * over_hull,
+                volume_per_atom=volume,
+                found_by=by,
+                facts=facts,
+                drawing=drawing.to_json() | {"title": title, "facts": facts},
+                sketch=sketch_svg(drawing, title, f"s{row}") if row < _SKETCHED else Markup(""),
+                thumb=sketch_svg(drawing, title, f"t{row}") if row < _SKETCHED else Markup(""),
+            )
+        )
+    return shown
+
+
+def _provenance(config_text: str) -> list[tuple[str, str]]:
+    """What the run was made with and its settings, as they stand in its config.toml."""
+    settings = tomllib.loads(config_text)
+    made_with = settings.pop("provenance", {})
+    command = made_with.pop("command", "")
+    hardware = [words.format(made_with.pop(name)) for name, words in _HARDWARE if name in made_with]
+    versions = [f"{name} {version}" for name, version in made_with.items()]
+    said = [("command", command), ("versions", ", ".join(versions)), ("hardware", ", ".join(hardware))]
+    said += [(name.replace("_", " "), _plain(value)) for name, value in settings.items() if name != "seed_text"]
+    return [(term, text) for term, text in said if text]
+
+
+def _plain(value: Any) -> str:
+    """A value of the configuration as a person writes it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_plain(item)}" for name, item in value.items())
+    return ", ".join(_plain(item) for item in value) or "any" if isinstance(value, list) else str(value)
+
+
+def _json(value: Any) -> Markup:
+    """JSON that can stand inside a script element: nothing in it can end the element."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))

@@ -14,6 +14,8 @@ OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Colours told apart with any colour vision (Okabe and Ito, jfly.uni-koeln.de/color), without yellow and black."""
 DASHES = ("solid", "dash", "dot", "dashdot")
 """Line styles that go with the colours, so that curves are told apart in print without colour too."""
+SYMBOLS = (("circle", "o"), ("diamond", "D"), ("square", "s"), ("triangle-up", "^"), ("cross", "P"), ("x", "X"))
+"""Marks that go with the colours, as plotly and as matplotlib call them."""
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
@@ -62,3 +64,9 @@ def colour(place: int) -> str:
 def dash(place: int) -> str:
     """The line style of the `place`-th source."""
     return DASHES[place % len(DASHES)]
+
+
+def see_through(shade: str, opacity: float) -> str:
+    """A colour written #rrggbb as plotly wants it with an opacity."""
+    channels = ",".join(str(int(shade[place : place + 2], 16)) for place in (1, 3, 5))
+    return f"rgba({channels},{opacity:g})"

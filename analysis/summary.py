@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..records import Record, Status
+from ..search.found import found_in
 from ..search.progress import duration
 from ..search.store import CONFIG_FILE, Run
 from .minima import believable
@@ -29,8 +30,9 @@ class RunSummary:
     path : the run folder.
     target : what is searched for, as a name.
     sources : its sources.
-    state : "finished", "running" or "stopped". A run folder holds no lock that says so: "running" means that a
-        relaxation ended (or the folder was made) more recently than 120 s or ten times what a candidate takes.
+    state : "finished" (all candidates are done, or the stopping rule is met), "running" or "stopped". A run folder
+        holds no lock that says so: "running" means that a relaxation ended (or the folder was made) more recently than
+        120 s or ten times what a candidate takes.
     done, num : candidates with a result, and asked for.
     counts : candidates per status, without zeros, the most frequent first.
     best_name : the lowest believable relaxation; empty where there is none.
@@ -87,7 +89,7 @@ class RunSummary:
         lines.append(f"cost      {self.force_calls} force calls, {duration(self.seconds)} of work in all processes")
         if self.candidates_per_hour is not None:
             left = "" if self.seconds_left is None else f", about {duration(self.seconds_left)} left"
-            lines.append(f"rate      {self.candidates_per_hour:.3g} candidates/hour{left}")
+            lines.append(f"rate      {rate_text(self.candidates_per_hour)}{left}")
         if self.state == "stopped":
             lines.append("next      give the same search command again to go on")
         if self.torn_lines:
@@ -95,6 +97,11 @@ class RunSummary:
                 f"journal   {self.torn_lines} lines unreadable (torn by a kill); their candidates are drawn again"
             )
         return lines
+
+
+def rate_text(per_hour: float) -> str:
+    """A rate in few digits: "1900 candidates/hour", "0.52 candidates/hour"."""
+    return f"{per_hour:.0f} candidates/hour" if per_hour >= 100 else f"{per_hour:.3g} candidates/hour"
 
 
 def summarise(run: Run, now: float | None = None) -> RunSummary:
@@ -110,7 +117,8 @@ def summarise(run: Run, now: float | None = None) -> RunSummary:
     quiet = _quiet_seconds(run.records)
     started = (run.path / CONFIG_FILE).stat().st_mtime
     newest = max((r.finished for r in run.records), default=started)
-    state = "finished" if done >= num else "running" if now - newest <= quiet else "stopped"
+    enough = run.config.until != "" and found_in(run.records).enough(run.config.stopping_rule)
+    state = "finished" if done >= num or enough else "running" if now - newest <= quiet else "stopped"
     rate = _candidates_per_hour(run.records, quiet)
     best = min(believable(run)[0], key=_height, default=None)
     height = None if best is None else best.relaxation.enthalpy_per_atom

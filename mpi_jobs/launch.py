@@ -69,7 +69,7 @@ def _lead(
         world.comm.bcast(error)
         raise
     world.comm.bcast(None)
-    tasks, meter = start_counting(run, config)
+    tasks, meter = start_counting(run, config, tools)
     stop, journal = Stop(), Journal(run.path, rank=0)
     with world.aborting(), log_file(run.path), stop.listening(config.max_hours):
         coordinator = Coordinator(world.comm, tasks, stop, on_failure=world.abort)

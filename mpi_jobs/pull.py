@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ..search.schedule import Assignment
 from ..search.stop import Stop
 from ..search.tasks import Finished, LocalTasks
 
@@ -38,12 +39,12 @@ class WorkerTasks:
         self._comm = comm
         self.lowest: float | None = None
 
-    def next(self) -> int | None:
-        """The next candidate's number; None when rank 0 has nothing more for this rank."""
+    def next(self) -> Assignment | None:
+        """The next candidate; None when rank 0 has nothing more for this rank."""
         self._comm.send(("next", None), dest=0, tag=_TO_RANK_0)
-        number: int | None
-        number, self.lowest = receive(self._comm, 0, _TO_WORKER)
-        return number
+        assignment: Assignment | None
+        assignment, self.lowest = receive(self._comm, 0, _TO_WORKER)
+        return assignment
 
     def done(self, finished: Finished) -> None:
         """Tell rank 0 that a candidate is in the journal."""
@@ -108,8 +109,8 @@ class Coordinator:
             rank = status.Get_source()
             word, content = self._comm.recv(source=rank, tag=_TO_RANK_0)
             if word == "next":
-                number = None if self._stop.reason is not None else self._tasks.next()
-                self._comm.send((number, self._tasks.lowest), dest=rank, tag=_TO_WORKER)
+                assignment = None if self._stop.reason is not None else self._tasks.next()
+                self._comm.send((assignment, self._tasks.lowest), dest=rank, tag=_TO_WORKER)
             elif word == "done":
                 self._tasks.done(content)
             else:

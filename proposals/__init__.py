@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import InputError
-from ..records import Candidate, Target
+from ..records import Candidate, Parent, Target
 from ..registry import Registry
 
 
@@ -23,6 +23,9 @@ class Source(Protocol):
     all indices with the same index // block, and the source may keep what it drew for the others.
 
     A source with an attribute `reads_seeds` that is true obeys the AIRSS seed of a target that has one.
+
+    A source with an attribute `needs_parent` that is true starts from a relaxed structure: its `propose` takes a
+    `Parent` as fourth argument, and candidate `index` is a pure function of that, too.
     """
 
     def check(self, target: Target) -> None:
@@ -34,7 +37,12 @@ class Source(Protocol):
 
 sources = Registry(
     "source",
-    {"random": "xtalseek.proposals.random:RandomSource", "unimat": "xtalseek.proposals.unimat.source:UniMatSource"},
+    {
+        "random": "xtalseek.proposals.random:RandomSource",
+        "shake": "xtalseek.proposals.shake:ShakeSource",
+        "substitution": "xtalseek.proposals.substitution:SubstitutionSource",
+        "unimat": "xtalseek.proposals.unimat.source:UniMatSource",
+    },
     group="xtalseek.sources",
 )
 
@@ -62,7 +70,12 @@ def candidate_rng(seed: int, source: str, index: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(zlib.crc32(source.encode()), index)))
 
 
-def propose(source: Source, name: str, target: Target, index: int, seed: int) -> Candidate:
+def propose(
+    source: Source, name: str, target: Target, index: int, seed: int, parent: Parent | None = None
+) -> Candidate:
     """Candidate `index` of the source called `name`, with the random numbers that are its own or its block's."""
     block = getattr(source, "block", 1)
-    return source.propose(target, index, candidate_rng(seed, name, index // block * block))
+    rng = candidate_rng(seed, name, index // block * block)
+    if parent is not None:
+        return source.propose(target, index, rng, parent)  # type: ignore[call-arg]
+    return source.propose(target, index, rng)

@@ -7,8 +7,9 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from ..formula import pair_key
 from ..records import Target
 from ..relax.contract import RelaxSettings
 from ..relax.optimisers import DEFAULT, OPTIMISERS
+from .completeness import StoppingRule, parse_rule
+from .schedule import EQUAL, Assignment, fixed_order, shares
 
 
 def _text(value: Any) -> str:
@@ -129,7 +132,12 @@ class SearchConfig:
 
     formula: str = field(metadata={"parse": _text, "example": "SrTiO3", "help": "one formula unit", "short": ""})
     num: int = _word(_whole(1), 100, "100", "number of candidates in all", short="-n")
-    source: tuple[str, ...] = _word(_items(_text), ("random",), "random", "ways of proposing, each gets an equal share")
+    source: tuple[str, ...] = _word(
+        _items(_text), ("random",), "random", "ways of proposing: random, unimat, substitution, shake"
+    )
+    schedule: str = _word(
+        _text, EQUAL, "random=3,unimat=1", "how sources share: equal, adaptive (to what each finds), or weights"
+    )
     formula_units: tuple[int, int] = _word(_range(_whole(1)), (1, 4), "1-4", "formula units in a cell")
     relaxer: str = _word(
         _text, "chgnet", "chgnet", "potential by name, such as chgnet, or any ASE calculator as module:Class"
@@ -156,6 +164,9 @@ class SearchConfig:
     max_steps: int = _word(_whole(1), 500, "500", "steps of one relaxation at most")
     max_seconds: float = _word(_positive, 600.0, "600", "seconds of one relaxation at most")
     optimiser: str = _word(_one_of(OPTIMISERS), DEFAULT, DEFAULT, f"how to relax: {', '.join(OPTIMISERS)}")
+    until: str = _word(
+        _text, "", "found-5-times", "stop sooner where the lowest was found so often, or little is unseen (unseen<0.05)"
+    )
     early_stop_window: float | None = _word(
         _positive,
         None,
@@ -196,16 +207,20 @@ class SearchConfig:
         words = {f.name for f in fields(RelaxSettings)}
         return RelaxSettings(**{name: value for name, value in vars(self).items() if name in words})
 
-    def assignment(self, number: int) -> tuple[str, int]:
-        """Source and index of the run's candidate `number`, counted from 0: the sources take turns.
+    @property
+    def stopping_rule(self) -> StoppingRule | None:
+        """When the search has found enough; None: when all its candidates are done."""
+        return parse_rule(self.until) if self.until else None
 
-        It does not depend on `num`, so that a run can be made longer later.
+    def assignments(self) -> Iterator[Assignment]:
+        """The run's candidates in order, where the schedule is fixed.
+
+        None depends on `num`, so that a run can be made longer later.
         """
-        turn, which = divmod(number, len(self.source))
-        return self.source[which], turn
+        return islice(fixed_order(shares(self.schedule, self.source)), self.num)
 
 
-_MAY_CHANGE = ("num", "max_hours", "out", "seed_file")
+_MAY_CHANGE = ("num", "max_hours", "until", "out", "seed_file")
 _IN_A_SEED = ("formula", "formula_units", "min_distances", "volume_per_atom", "symmetry_operations", "space_groups")
 
 
@@ -234,6 +249,9 @@ def resolve(words: Mapping[str, Any]) -> SearchConfig:
     repeated = {name for name in config.source if config.source.count(name) > 1}
     if repeated:
         raise InputError(f"source: {sorted(repeated)[0]!r} is named twice; name each source once")
+    shares(config.schedule, config.source)
+    if config.until:
+        parse_rule(config.until)
     target = config.target
     return config if config.out else dataclasses.replace(config, out=f"runs/{target.name}")
 

@@ -11,6 +11,7 @@ from ..proposals import Source, make_source, propose
 from ..records import Candidate, Record, Relaxation, Status
 from ..relax import Relaxer, check_name, in_flight, make_relaxer
 from .config import SearchConfig
+from .schedule import Assignment
 from .stop import Stop, StopRequested
 from .store import Journal
 from .tasks import Finished, Tasks
@@ -23,6 +24,11 @@ class Tools:
     sources: Mapping[str, Source]
     relaxer: Relaxer
 
+    @property
+    def needs_parent(self) -> frozenset[str]:
+        """Sources whose candidates start from relaxed structures."""
+        return frozenset(name for name, source in self.sources.items() if getattr(source, "needs_parent", False))
+
 
 def make_sources(config: SearchConfig) -> dict[str, Source]:
     """The sources that `config` names, checked against its target.
@@ -31,7 +37,8 @@ def make_sources(config: SearchConfig) -> dict[str, Source]:
 
     Raises
     ------
-    InputError : unknown source or option; InfeasibleTarget : a source can never draw a candidate for the target.
+    InputError : unknown source or option, or only sources that start from what others found.
+    InfeasibleTarget : a source can never draw a candidate for the target.
     """
     made = {}
     for name in config.source:
@@ -40,6 +47,11 @@ def make_sources(config: SearchConfig) -> dict[str, Source]:
         if config.seed_text and not getattr(made[name], "reads_seeds", False):
             raise InputError(f"source {name!r} does not read AIRSS seeds: use --source random, or give a formula")
         made[name].check(config.target)
+    if all(getattr(source, "needs_parent", False) for source in made.values()):
+        raise InputError(
+            f"source {config.source[0]!r} starts from structures that others found: name another with it, such as "
+            f"--source random,{config.source[0]}"
+        )
     return made
 
 
@@ -56,15 +68,15 @@ def make_tools(config: SearchConfig) -> Tools:
     return Tools(sources, relaxer)
 
 
-def draw(config: SearchConfig, sources: Mapping[str, Source], number: int) -> Candidate:
-    """Candidate `number` of the run: a pure function of the configuration and the number.
+def draw(config: SearchConfig, sources: Mapping[str, Source], assignment: Assignment) -> Candidate:
+    """The candidate of an assignment: a pure function of the configuration and the assignment.
 
     A source that fails on it gives a candidate without a structure and the reason, not an exception.
     """
-    source, index = config.assignment(number)
+    source, index = assignment.source, assignment.index
     start = time.perf_counter()
     try:
-        candidate = propose(sources[source], source, config.target, index, config.seed)
+        candidate = propose(sources[source], source, config.target, index, config.seed, assignment.parent)
     except Exception as error:  # a plug-in's fault must not cost the other candidates
         note = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         candidate = Candidate(config.target.name, source, index, atoms=None, note=note)
@@ -79,32 +91,33 @@ def work_through(config: SearchConfig, tools: Tools, tasks: Tasks, journal: Jour
     """
     under_way = in_flight(tools.relaxer)
     candidates: dict[int, Candidate] = {}
-    more = True
+    more, with_atoms = True, bool(tools.needs_parent)
+
+    def write_down(number: int, candidate: Candidate, relaxation: Relaxation) -> None:
+        record = Record(candidate, relaxation, time.time(), rank, number)
+        journal.append(record)
+        tasks.done(Finished.of(record, with_atoms))
+
     try:
         while more or len(under_way):
             if more and under_way.has_room:
-                number = None if stop.reason is not None else tasks.next()
-                if number is None:
+                assignment = None if stop.reason is not None else tasks.next()
+                if assignment is None:
                     more = False
                     continue
                 with stop.interruptible():
-                    candidate = draw(config, tools.sources, number)
+                    candidate = draw(config, tools.sources, assignment)
                 if candidate.atoms is None:
                     unfit = Relaxation(None, Status.ERROR, message=candidate.note, pressure_gpa=config.pressure_gpa)
-                    _write_down(number, Record(candidate, unfit, time.time(), rank), journal, tasks)
+                    write_down(assignment.number, candidate, unfit)
                 else:
-                    candidates[number] = candidate
-                    under_way.add(number, candidate.atoms)
+                    candidates[assignment.number] = candidate
+                    under_way.add(assignment.number, candidate.atoms)
                 continue
             with stop.interruptible():
                 under_way.lowest = tasks.lowest
                 finished = under_way.advance()
             for number, relaxation in finished:
-                _write_down(number, Record(candidates.pop(number), relaxation, time.time(), rank), journal, tasks)
+                write_down(number, candidates.pop(number), relaxation)
     except StopRequested:
         return
-
-
-def _write_down(number: int, record: Record, journal: Journal, tasks: Tasks) -> None:
-    journal.append(record)
-    tasks.done(Finished.of(number, record))

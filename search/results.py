@@ -22,7 +22,7 @@ from .config import to_toml
 from .store import Run
 
 RESULTS_FILE = "results.h5"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _RELAXATION_NUMBERS = ("energy", "pressure_gpa", "max_force", "max_stress_gpa", "steps", "force_calls", "seconds")
 
@@ -48,6 +48,7 @@ def write_results(run: Run) -> Path:
         _texts(file, "message", [x.message for x in relaxations])
         file["index"] = np.array([c.index for c in candidates], dtype=np.int64)
         file["rank"] = np.array([r.rank for r in records], dtype=np.int64)
+        file["number"] = np.array([r.number for r in records], dtype=np.int64)
         file["finished"] = np.array([r.finished for r in records], dtype=float)
         for name in _RELAXATION_NUMBERS:
             values = [getattr(x, name) for x in relaxations]
@@ -96,7 +97,7 @@ def read_results(path: str | Path) -> list[Record]:
         known |= {name: int(numbers[name]) for name in ("steps", "force_calls")}
         status, message = Status(columns["status"][i]), columns["message"][i]
         relaxation = Relaxation(atoms=after, status=status, message=message, **known)
-        records.append(Record(candidate, relaxation, columns["finished"][i], columns["rank"][i]))
+        records.append(Record(candidate, relaxation, columns["finished"][i], columns["rank"][i], columns["number"][i]))
     return records
 
 

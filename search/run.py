@@ -12,14 +12,17 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import write_atomic
+from .budget import AdaptiveOrder, Budget, FixedOrder, Order
 from .config import SearchConfig, difference, to_toml
-from .loop import make_tools, work_through
+from .found import found_in
+from .loop import Tools, make_tools, work_through
 from .progress import Progress, progress
 from .provenance import provenance
 from .results import write_results
+from .schedule import ADAPTIVE
 from .stop import Stop
 from .store import CONFIG_FILE, Journal, Run, load_run
-from .tasks import LocalTasks
+from .tasks import Finished, LocalTasks
 
 log = logging.getLogger("xtalseek")
 
@@ -46,7 +49,7 @@ def open_run(config: SearchConfig, made_with: Mapping[str, Any]) -> Run:
             )
         # A run once made longer stays that long, also where a later command asks for fewer candidates.
         config = replace(config, num=max(config.num, run.config.num))
-        if (run.config.num, run.config.max_hours) == (config.num, config.max_hours):
+        if all(getattr(run.config, name) == getattr(config, name) for name in ("num", "max_hours", "until")):
             return run
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{config.out!r} exists and is not a run folder: give another --out")
@@ -57,19 +60,24 @@ def open_run(config: SearchConfig, made_with: Mapping[str, Any]) -> Run:
     return load_run(folder)
 
 
-def pending_numbers(run: Run, config: SearchConfig) -> list[int]:
-    """Numbers of the candidates that are not in the journal yet, in order."""
-    finished = {(record.candidate.source, record.candidate.index) for record in run.records}
-    return [number for number in range(config.num) if config.assignment(number) not in finished]
-
-
-def start_counting(run: Run, config: SearchConfig) -> tuple[LocalTasks, Progress]:
+def start_counting(run: Run, config: SearchConfig, tools: Tools) -> tuple[LocalTasks, Progress]:
     """What is still to do in `run`, and its progress, counting on from what its journal holds."""
-    pending = pending_numbers(run, config)
-    enthalpies = [r.relaxation.enthalpy_per_atom for r in run.records if r.relaxation.status == "converged"]
-    lowest = min((e for e in enthalpies if e is not None), default=None)
-    meter = progress(config.num, config.num - len(pending), lowest)
-    return LocalTasks(pending, meter.update, lowest), meter
+    budget = Budget(_order(run, config), tools.needs_parent, config.seed, config.stopping_rule)
+    for record in sorted(run.records, key=lambda record: record.finished):
+        budget.done(Finished.of(record, with_atoms=bool(tools.needs_parent)))
+    meter = progress(config.num, len(run.records), budget.lowest)
+    return LocalTasks(budget, meter.update), meter
+
+
+def _order(run: Run, config: SearchConfig) -> Order:
+    """The candidates that are not in the journal yet, in the order in which they are drawn."""
+    taken: dict[str, set[int]] = {}
+    for record in run.records:
+        taken.setdefault(record.candidate.source, set()).add(record.candidate.index)
+    if config.schedule == ADAPTIVE:
+        first = max((record.number for record in run.records), default=-1) + 1
+        return AdaptiveOrder(config.source, taken, first, config.num - len(run.records), config.seed)
+    return FixedOrder(a for a in config.assignments() if a.index not in taken.get(a.source, ()))
 
 
 def search(config: SearchConfig, command: str = "", threads: int = 1) -> Run:
@@ -83,7 +91,7 @@ def search(config: SearchConfig, command: str = "", threads: int = 1) -> Run:
     """
     tools = make_tools(config)
     run = open_run(config, provenance(command, ranks=1, threads=threads))
-    tasks, meter = start_counting(run, config)
+    tasks, meter = start_counting(run, config, tools)
     stop, journal = Stop(), Journal(run.path)
     with log_file(run.path), stop.listening(config.max_hours):
         try:
@@ -98,8 +106,10 @@ def close_run(folder: Path, config: SearchConfig, stop: Stop) -> Run:
     """Read the journal once more, make results.h5 from it, and log how the search ended."""
     run = load_run(folder)
     write_results(run)
-    left = len(pending_numbers(run, config))
-    if left:
+    left = config.num - len(run.records)
+    if left > 0 and found_in(run.records).enough(config.stopping_rule):
+        log.info("enough was found (%s): %d candidates of %d left out", config.until, left, config.num)
+    elif left > 0:
         log.info("%s: %d candidates left; the same command goes on with them", stop.reason or "stopped", left)
     return run
 

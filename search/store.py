@@ -115,8 +115,7 @@ def load_run(path: str | Path) -> Run:
         else:
             # Two jobs that shared the folder may both have relaxed a candidate: the first one counts.
             records.setdefault((record.candidate.source, record.candidate.index), record)
-    turns = {source: turn for turn, source in enumerate(config.source)}
-    ordered = sorted(records.values(), key=lambda r: (r.candidate.index, turns.get(r.candidate.source, len(turns))))
+    ordered = sorted(records.values(), key=lambda record: (record.number, record.name))
     return Run(folder, config, tuple(ordered), torn)
 
 

@@ -3,84 +3,108 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from ase import Atoms
 
 from ..records import Record
+from .schedule import Assignment
+
+if TYPE_CHECKING:
+    from .budget import Budget
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Finished:
     """Word that a candidate is in the journal: a few bytes, all that ever travels between ranks.
 
     Attributes
     ----------
     number : the candidate's number in the run.
-    name : the candidate's name.
+    name, source, index : of the candidate.
     status : how its relaxation ended.
     enthalpy_per_atom : eV/atom; None unless it converged.
+    volume_per_atom : Å^3; None unless it converged.
     force_calls : evaluations of the potential.
+    seconds : of drawing and relaxing it.
+    atoms : the relaxed structure, where it may become a parent; None unless it converged.
     """
 
     number: int
     name: str
+    source: str
+    index: int
     status: str
     enthalpy_per_atom: float | None
+    volume_per_atom: float | None
     force_calls: int
+    seconds: float
+    atoms: Atoms | None = None
 
     @classmethod
-    def of(cls, number: int, record: Record) -> Finished:
-        """What `record`, candidate `number`, has to say."""
-        relaxation = record.relaxation
-        enthalpy = relaxation.enthalpy_per_atom if relaxation.status == "converged" else None
-        return cls(number, record.name, relaxation.status.value, enthalpy, relaxation.force_calls)
+    def of(cls, record: Record, with_atoms: bool = False) -> Finished:
+        """What `record` has to say."""
+        candidate, relaxation = record.candidate, record.relaxation
+        atoms = relaxation.atoms if relaxation.status == "converged" else None
+        return cls(
+            number=record.number,
+            name=record.name,
+            source=candidate.source,
+            index=candidate.index,
+            status=relaxation.status.value,
+            enthalpy_per_atom=None if atoms is None else relaxation.enthalpy_per_atom,
+            volume_per_atom=None if atoms is None else float(atoms.get_volume()) / len(atoms),
+            force_calls=relaxation.force_calls,
+            seconds=candidate.seconds + relaxation.seconds,
+            atoms=atoms if with_atoms else None,
+        )
 
 
 class Tasks(Protocol):
-    """Hands out candidates' numbers and takes back word that they are done.
+    """Hands out candidates and takes back word that they are done.
 
     Attributes
     ----------
-    lowest : eV/atom; the lowest enthalpy known when the last number was handed out; None: none yet.
+    lowest : eV/atom; the lowest enthalpy known when the last candidate was handed out; None: none yet.
     """
 
-    lowest: float | None
+    @property
+    def lowest(self) -> float | None: ...
 
-    def next(self) -> int | None:
-        """The next candidate's number; None when there is nothing left to do."""
+    def next(self) -> Assignment | None:
+        """The next candidate to relax; None when there is nothing left to do."""
 
     def done(self, finished: Finished) -> None:
         """Tell that a candidate is in the journal."""
 
 
 class LocalTasks:
-    """Numbers handed out in order within one process; safe to share between threads.
+    """Candidates handed out within one process; safe to share between threads.
 
     Parameters
     ----------
-    pending : numbers still to do.
+    budget : what decides.
     on_done : called for each finished candidate, by one thread at a time.
-    lowest : of the candidates finished before, eV/atom.
     """
 
-    def __init__(
-        self, pending: Iterable[int], on_done: Callable[[Finished], None], lowest: float | None = None
-    ) -> None:
-        self.lowest = lowest
-        self._pending = iter(pending)
-        self._on_done = on_done
+    def __init__(self, budget: Budget, on_done: Callable[[Finished], None]) -> None:
+        self._budget, self._on_done = budget, on_done
         self._lock = threading.Lock()
 
-    def next(self) -> int | None:
-        """The next number, or None when all are handed out."""
+    @property
+    def lowest(self) -> float | None:
+        """Of all that is finished, eV/atom."""
+        return self._budget.lowest
+
+    def next(self) -> Assignment | None:
+        """The next candidate, or None when all are handed out."""
         with self._lock:
-            return next(self._pending, None)
+            return self._budget.next()
 
     def done(self, finished: Finished) -> None:
         """Pass the news on."""
         with self._lock:
-            found = finished.enthalpy_per_atom
-            if found is not None and (self.lowest is None or found < self.lowest):
-                self.lowest = found
+            self._budget.done(finished)
             self._on_done(finished)

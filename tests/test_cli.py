@@ -16,7 +16,10 @@ from xtalseek.analysis import find_minima
 from xtalseek.cli import main
 from xtalseek.search.store import load_run
 
-VERBS = ("search", "propose", "relax", "status", "rank", "report", "export", "evaluate", "train", "version")
+VERBS = (
+    "search", "propose", "seed", "relax", "status", "rank", "report", "compare", "hull", "export", "verify", "evaluate",
+    "train", "version",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +45,7 @@ def test_every_verb_shows_an_example(verb: str, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["serch", "Si"], "unknown verb 'serch': allowed are evaluate, export,*did you mean 'search'"),
+        (["serch", "Si"], "unknown verb 'serch': allowed are compare, evaluate, export,*did you mean 'search'"),
         ([], "VERB"),
         (["search"], "formula: none given"),
         (["search", "Xx2O"], "unknown element*did you mean 'Xe'"),

@@ -20,10 +20,10 @@ from fake_dft import FakeEngine
 from running import BIN, Run, environment, toy_search
 
 from xtalseek.analysis import find_minima
+from xtalseek.analysis.stability import TIE
 from xtalseek.cli import main
 from xtalseek.mpi_jobs.world import World
 from xtalseek.relax.dft import ENGINES, LEVELS, EngineOptions
-from xtalseek.relax.dft.stability import TIE
 from xtalseek.search.store import load_run
 
 

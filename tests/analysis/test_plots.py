@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from ase import Atoms
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.patches import Rectangle
 
 from xtalseek.analysis import write_plots
-from xtalseek.analysis.plots import convergence_figure, energy_volume_figure, status_figure
+from xtalseek.analysis.plots import convergence_figure, energy_volume_figure, status_figure, write_figures
 from xtalseek.analysis.style import log_ticks, space_group_html, tick_text
+from xtalseek.errors import InputError
 from xtalseek.records import Record, Status
 from xtalseek.search.store import Run
 
@@ -31,6 +34,24 @@ def test_files(make_run: MakeRun, disguises: list[Record]) -> None:
         assert np.ptp(image[..., :3]) > 0.5
 
 
+def test_figures_for_papers(make_run: MakeRun, disguises: list[Record], tmp_path: Path) -> None:
+    run, hull = make_run(disguises), Figure()
+    hull.subplots().plot([0, 1], [0, -1])
+    files = write_figures(run, tmp_path / "figures", hull=hull)
+    names = [f"{name}.{kind}" for name in ("convergence", "status", "energy-volume", "hull") for kind in ("png", "svg")]
+    assert [file.name for file in files] == names and set(files) == set((tmp_path / "figures").iterdir())
+    for file in files:
+        if file.suffix == ".svg":
+            assert ElementTree.fromstring(file.read_text(encoding="utf-8")).tag.endswith("svg")
+        else:
+            assert np.ptp(imread(file)[..., :3]) > 0.5
+    assert len(write_figures(run, tmp_path / "without")) == 6
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("mine")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_figures(run, in_the_way)
+
+
 def test_empty_and_failed_runs_have_plots_that_say_so(
     make_run: MakeRun, make_record: MakeRecord, tmp_path: Path, rutile: Atoms
 ) -> None:
@@ -44,7 +65,9 @@ def test_what_is_drawn(make_run: MakeRun, rutile: Atoms, disguises: list[Record]
     run = make_run(disguises)
     panels = convergence_figure(run).axes
     assert [panel.get_xlabel() for panel in panels] == ["relaxations", "force calls", "seconds of all processes"]
-    assert np.asarray(panels[0].lines[0].get_ydata())[-1] == 0
+    for panel in panels:  # the median over reorderings, and the curve as it went
+        assert [np.asarray(line.get_ydata())[-1] for line in panel.lines] == [0, 0]
+        assert len(panel.collections) == 1  # the band
     axes = status_figure(run).axes[0]
     widths = [bar.get_width() for bar in axes.patches if isinstance(bar, Rectangle)]
     bars = dict(zip([label.get_text() for label in axes.get_yticklabels()], widths, strict=True))

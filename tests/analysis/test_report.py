@@ -8,12 +8,12 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import plotly.graph_objects as go
 import pytest
 from ase import Atoms
 from ase.io import read
 
 from xtalseek.analysis import find_minima, write_best, write_report
-from xtalseek.analysis.cells import draw_cell
 from xtalseek.records import Record, Status
 from xtalseek.search.store import Run
 
@@ -25,20 +25,21 @@ EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
 class Page(HTMLParser):
-    """Elements with their attributes, the text outside scripts, and the figures' JSON."""
+    """Elements with their attributes, the text outside scripts, and the JSON of the figures and of the structures."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.figures: list[dict] = []
+        self.structures: list[dict] = []
         self._inside = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
         self.elements.append((tag, attributes))
-        self._inside = "json" if attributes.get("type") == "application/json" else tag
+        self._inside = str(attributes.get("id", "json")) if attributes.get("type") == "application/json" else tag
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = ""
@@ -46,6 +47,8 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._inside == "json":
             self.figures.append(json.loads(data))
+        elif self._inside == "structures":
+            self.structures = json.loads(data)
         elif self._inside not in ("script", "style"):
             self.text += data
 
@@ -67,10 +70,57 @@ def test_report_shows_what_was_found(make_run: MakeRun, disguises: list[Record])
     assert Status.MAX_STEPS.advice in page.text
     assert '"made by hand"' in page.text  # provenance
     assert "ltol=0.1" in page.text
-    kinds = [[trace["type"] for trace in figure["data"]] for figure in page.figures]
-    assert kinds.count(["scatter"]) == 4  # three convergence curves, energy against volume
-    assert sum("scatter3d" in kind for kind in kinds) == 2
-    assert {trace.get("name") for trace in page.figures[3]["data"]} >= {"Ti", "O"}
+    assert len(page.figures) == 4  # convergence against three costs, energy against volume
+    assert {trace["type"] for figure in page.figures for trace in figure["data"]} == {"scatter"}
+    assert [structure["species"] for structure in page.structures] == [["Ti", "O"]] * len(minima[:-1])
+    assert ["Name", minima[0].name] in page.structures[0]["facts"]
+    assert "Good and Turing" not in page.text  # eight relaxations are too few
+    assert "pickard2011airss" in page.text and "10.1038/s42256-023-00716-3" in page.text
+    assert "yang2024unimat" not in page.text  # a method that was not used
+
+
+def test_every_listed_minimum_can_be_chosen_and_sorted_by_keyboard(make_run: MakeRun, disguises: list[Record]) -> None:
+    page = page_of(write_report(make_run(disguises)))
+    rows = [a["data-row"] for tag, a in page.elements if tag == "button" and a.get("class") == "pick"]
+    assert rows == [str(row) for row in range(len(page.structures))]
+    headings = [n for n, (tag, _) in enumerate(page.elements) if tag == "th" and page.elements[n + 1][0] == "button"]
+    assert len(headings) == 9
+    assert [page.elements[n][1].get("aria-sort") for n in headings] == ["ascending"] + [None] * 8
+
+
+def test_points_lead_to_their_minimum(make_run: MakeRun, disguises: list[Record]) -> None:
+    run = make_run(disguises)
+    (trace,) = page_of(write_report(run)).figures[3]["data"]
+    minima = find_minima(run)
+    assert len(trace["customdata"]) == 8
+    for name, row in zip(trace["text"], trace["customdata"], strict=True):
+        assert name in minima[row].members
+
+
+def test_a_hull_is_shown_where_one_is_given(make_run: MakeRun, disguises: list[Record]) -> None:
+    run = make_run(disguises)
+    best = find_minima(run)[0].name
+    plot = go.Figure(go.Scatter(x=[0, 0.3, 1], y=[0, -1, 0], name="the hull"))
+    page = page_of(write_report(run, hull=plot, above_hull={best: 0.0123}))
+    assert page.figures[-1]["data"][0]["name"] == "the hull"
+    assert "Above hull" in page.text and "12.3 meV/atom" in page.text
+    assert "Above hull" not in page_of(write_report(run)).text
+
+
+def test_sources_of_a_mixture_are_told_apart(
+    make_run: MakeRun, make_record: MakeRecord, rutile: Atoms, anatase: Atoms
+) -> None:
+    records = [
+        make_record(0, rutile, -8.9, source="random"),
+        make_record(0, anatase, -8.8, source="seeds"),
+        make_record(1, anatase, -8.8, source="random"),
+        make_record(1, rutile, -8.9, source="seeds"),
+    ]
+    page = page_of(write_report(make_run(records, {"source": ["random", "seeds"]})))
+    assert "found first by it" in page.text and "random 1, seeds 1" in page.text
+    names = [{trace["name"] for trace in figure["data"]} for figure in page.figures]
+    assert names[0] >= {"all sources", "random", "seeds"}
+    assert names[3] == {"random", "seeds"}
 
 
 def test_report_is_one_file_that_loads_nothing(make_run: MakeRun, disguises: list[Record]) -> None:
@@ -142,12 +192,3 @@ def test_best_folder_holds_the_lowest_and_is_replaced(
     assert isinstance(atoms, Atoms)
     assert atoms.get_potential_energy() == pytest.approx(-8.9 * 6)
     assert (atoms.info["name"], atoms.info["spacegroup"]) == ("TiO2-random-000000", "P4_2/mnm")
-
-
-def test_drawn_cell_repeats_atoms_on_its_faces(rutile: Atoms) -> None:
-    """Rutile: 9 titanium atoms (8 corners, centre); 4 oxygen atoms in the faces at z = 0 and z = 1, 2 inside."""
-    traces = {trace.name: trace for trace in draw_cell(rutile).data if trace.mode == "markers"}
-    assert (len(traces["Ti"].x), len(traces["O"].x)) == (9, 6)
-    edges, links = (trace for trace in draw_cell(rutile).data if trace.mode == "lines")
-    assert len(edges.x) == 12 * 3
-    assert len(links.x) > 0

@@ -77,6 +77,14 @@ def test_finished_run_and_json(make_run: MakeRun, make_record: MakeRecord) -> No
     assert any("3 of 3 candidates (100 %)" in line for line in summary.lines())
 
 
+def test_a_search_that_found_enough_is_finished(make_run: MakeRun, make_record: MakeRecord) -> None:
+    records = [make_record(n, CU, finished=NOW + n) for n in range(5)]
+    enough = make_run(records, {"formula": "Cu", "until": "found-5-times"})
+    assert (summarise(enough, NOW).state, summarise(enough, NOW).done, enough.config.num) == ("finished", 5, 10)
+    less = make_run(records[:4], {"formula": "Cu", "until": "found-5-times"}, folder="less")
+    assert summarise(less, NOW + 10).state == "running"
+
+
 def test_torn_lines_are_told(make_run: MakeRun, make_record: MakeRecord) -> None:
     run = make_run([make_record(0, CU, finished=NOW)], {"formula": "Cu"})
     torn = type(run)(run.path, run.config, run.records, torn_lines=2)

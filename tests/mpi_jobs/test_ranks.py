@@ -79,6 +79,22 @@ def test_one_rank_and_four_find_the_same(xtalseek: Run, tmp_path: Path) -> None:
     assert ranked[0] == ranked[1]
 
 
+def test_ranks_share_an_adaptive_budget_and_what_was_found(xtalseek: Run, tmp_path: Path) -> None:
+    """What is drawn depends on what was finished first; that nothing is drawn twice or left out does not."""
+    words = ("--source", "random,shake", "--schedule", "adaptive")
+    finished = xtalseek(*toy_search("run", num=16), *words, ranks=3)
+    assert finished.returncode == 0, finished.stderr
+    records = load_run(tmp_path / "run").records
+    assert [r.number for r in records] == list(range(16))
+    for source in ("random", "shake"):
+        indices = [r.candidate.index for r in records if r.candidate.source == source]
+        assert sorted(indices) == list(range(len(indices)))
+    shaken = [r for r in records if r.candidate.source == "shake"]
+    assert len(shaken) >= 3
+    assert {r.candidate.provenance["parent"] for r in shaken} <= {r.name for r in records}
+    assert len({r.rank for r in shaken}) > 1
+
+
 def test_only_rank_0_speaks(xtalseek: Run) -> None:
     finished = xtalseek(*toy_search("run", num=4), ranks=3)
     assert finished.stdout.count("report:") == 1

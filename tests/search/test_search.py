@@ -16,11 +16,14 @@ import xtalseek.proposals
 from xtalseek.analysis import find_minima
 from xtalseek.errors import InfeasibleTarget, InputError
 from xtalseek.proposals import candidate_rng
-from xtalseek.records import Candidate, Record, Status, Target
+from xtalseek.records import Candidate, Parent, Record, Status, Target
+from xtalseek.search.budget import Budget, FixedOrder
 from xtalseek.search.config import SearchConfig, resolve, to_toml
+from xtalseek.search.found import found_in
 from xtalseek.search.loop import draw, make_sources, make_tools, work_through
 from xtalseek.search.results import read_results
-from xtalseek.search.run import pending_numbers, search
+from xtalseek.search.run import search
+from xtalseek.search.schedule import Assignment
 from xtalseek.search.stop import Stop
 from xtalseek.search.store import Journal, load_run
 from xtalseek.search.tasks import Finished, LocalTasks
@@ -128,11 +131,12 @@ def test_an_infeasible_target_says_why_and_writes_nothing(tmp_path: Path) -> Non
 def test_candidates_are_pure_functions_of_their_number(tmp_path: Path) -> None:
     config = resolve(words(tmp_path / "run", num=8))
     sources = make_sources(config)
-    in_order = [draw(config, sources, n).atoms for n in range(8)]
-    backwards = [draw(config, make_sources(config), n).atoms for n in reversed(range(8))]
+    assignments = list(config.assignments())
+    in_order = [draw(config, sources, assignment).atoms for assignment in assignments]
+    backwards = [draw(config, make_sources(config), assignment).atoms for assignment in reversed(assignments)]
     assert in_order == backwards[::-1]
     other_seed = resolve(words(tmp_path / "run", seed=4))
-    assert draw(other_seed, sources, 0).atoms != in_order[0]
+    assert draw(other_seed, sources, assignments[0]).atoms != in_order[0]
 
 
 def test_sources_with_one_seed_draw_different_numbers() -> None:
@@ -166,7 +170,7 @@ class _Interrupted(LocalTasks):
     """Asks the search to stop once three candidates are done."""
 
     def __init__(self, config: SearchConfig, stop: Stop) -> None:
-        super().__init__(range(config.num), lambda finished: None)
+        super().__init__(Budget(FixedOrder(config.assignments()), (), config.seed), lambda finished: None)
         self._stop, self._count = stop, 0
 
     def done(self, finished: Finished) -> None:
@@ -184,7 +188,7 @@ def test_a_stopped_search_resumes_to_the_same_set_as_an_unbroken_one(tmp_path: P
         'formula="NaCl"\nnum=6\nformula_units="1-2"\nrelaxer="toy_potentials:Pairs"\nmax_steps=60\n'
         f'volume_per_atom="10-14"\nseed=3\nout="{tmp_path / "broken"}"\n'
     )
-    assert pending_numbers(load_run(tmp_path / "broken"), config) == [3, 4, 5]
+    assert [r.number for r in load_run(tmp_path / "broken").records] == [0, 1, 2]
     resumed = search(config)
     unbroken = search(resolve(words(tmp_path / "unbroken")))
     assert [facts(r) for r in resumed.records] == [facts(r) for r in unbroken.records]
@@ -206,7 +210,7 @@ def test_a_stopped_batch_is_drawn_again(tmp_path: Path) -> None:
     stop, journal = Stop(), Journal(tmp_path / "broken")
     work_through(config, make_tools(config), _Interrupted(config, stop), journal, stop)
     (tmp_path / "broken" / "config.toml").write_text(to_toml(config, {}))
-    assert 0 < len(pending_numbers(load_run(tmp_path / "broken"), config)) < 12
+    assert 0 < len(load_run(tmp_path / "broken").records) < 12
     unbroken = search(resolve(words(tmp_path / "unbroken", num=12, relaxer="toy_potentials:together")))
     assert {facts(r) for r in search(config).records} == {facts(r) for r in unbroken.records}
 
@@ -224,3 +228,46 @@ def test_losers_that_were_given_up_are_told_apart_in_the_journal(tmp_path: Path)
     assert all(converged.get(r.name, 0.0) > min(converged.values()) - 1e-6 for r in given_up)
     assert min(r.relaxation.enthalpy_per_atom or 0.0 for r in short.records) < min(converged.values()) + 1e-6
     assert "early_stop_window = 0.05" in (tmp_path / "short" / "config.toml").read_text()
+
+
+def test_an_adaptive_search_shakes_what_it_found_and_can_be_gone_on_with(tmp_path: Path) -> None:
+    more = {"formula": "Ar", "formula_units": "2-4", "source": "random,shake", "schedule": "adaptive"}
+    more |= {"volume_per_atom": "14-20"}
+    first = search(resolve(words(tmp_path / "run", num=7, **more)))
+    run = search(resolve(words(tmp_path / "run", num=14, **more)))
+    assert [r.number for r in run.records] == list(range(14))
+    assert [r.finished for r in run.records[:7]] == [r.finished for r in first.records]
+    by_name = {r.name: r for r in run.records}
+    assert len(by_name) == 14
+    shaken = [r for r in run.records if r.candidate.source == "shake"]
+    assert len(shaken) >= 3
+    sources = make_sources(run.config)
+    for record in shaken:
+        # What the journal holds is enough to draw the candidate again.
+        parent = by_name[record.candidate.provenance["parent"]]
+        assert parent.finished < record.finished and parent.relaxation.atoms is not None
+        again = Assignment(record.number, "shake", record.candidate.index, Parent(parent.name, parent.relaxation.atoms))
+        drawn = draw(run.config, sources, again).atoms
+        assert drawn is not None and record.candidate.atoms is not None
+        np.testing.assert_allclose(drawn.positions, record.candidate.atoms.positions, atol=1e-12)
+
+
+def test_shake_alone_has_nothing_to_start_from(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--source random,shake"):
+        search(resolve(words(tmp_path / "run", source="shake")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_search_stops_once_it_has_found_enough(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    more = {"formula": "Ar", "formula_units": "1", "volume_per_atom": "14-20", "num": 40}
+    with caplog.at_level("INFO", logger="xtalseek"):
+        run = search(resolve(words(tmp_path / "run", until="found-3-times", **more)))
+    assert len(run.records) < 40
+    assert found_in(run.records).times[0] == 3
+    assert not found_in(run.records[:-1]).enough(run.config.stopping_rule)
+    assert "enough was found (found-3-times)" in caplog.text
+    assert len(search(resolve(words(tmp_path / "run", until="found-3-times", **more))).records) == len(run.records)
+    longer = search(resolve(words(tmp_path / "run", until="found-4-times", **more)))
+    assert len(longer.records) > len(run.records)
+    with pytest.raises(InputError, match="allowed are found-N-times"):
+        resolve(words(tmp_path / "other", until="bored"))

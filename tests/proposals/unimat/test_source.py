@@ -171,7 +171,7 @@ def test_a_search_draws_what_the_source_draws(checkpoint: str) -> None:
     }  # fmt: skip
     config = resolve(words)
     sources = make_sources(config)
-    drawn = [draw(config, sources, number) for number in range(8)]
+    drawn = [draw(config, sources, assignment) for assignment in config.assignments()]
     assert [candidate.source for candidate in drawn] == ["random", "unimat"] * 4
     for candidate in drawn[1::2]:
         assert_same(candidate, propose(untrained(checkpoint), "unimat", config.target, candidate.index, seed=3))

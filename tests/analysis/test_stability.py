@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
+from pymatgen.core import Composition
 
-from xtalseek.relax.dft.stability import Phase, missing_elements, stabilities
+from xtalseek.analysis.stability import TIE, Phase, missing_elements, stabilities, tie_lines
 
 
 def phases() -> list[Phase]:
@@ -50,3 +53,35 @@ def test_phases_of_other_elements_do_not_matter() -> None:
     more = [*phases(), Phase("Cu", {"Cu": 1}, -3.0), Phase("CuO", {"Cu": 1, "O": 1}, -9.0)]
     assert missing_elements(more) == ["O"]
     assert stabilities(more)["MgSi"] == stabilities(phases())["MgSi"]
+
+
+def random_phases(seed: int) -> list[Phase]:
+    """Three elements and a few dozen phases of them, several of one formula."""
+    rng = np.random.default_rng(seed)
+    made = [Phase(symbol, {symbol: 1}, float(-rng.random())) for symbol in ("Sr", "Ti", "O")]
+    for number in range(30):
+        counts = {s: int(n) for s, n in zip(("Sr", "Ti", "O"), rng.integers(0, 3, size=3), strict=True) if n}
+        if counts:
+            made.append(Phase(f"p{number}", counts, float(-1 - rng.random())))
+    return made
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_all_is_as_pymatgen_has_it(seed: int) -> None:
+    made = random_phases(seed)
+    found = stabilities(made)
+    entries = {p.name: PDEntry(c := Composition(dict(p.composition)), p.enthalpy_per_atom * c.num_atoms) for p in made}
+    diagram = PhaseDiagram(list(entries.values()))
+    for phase in made:
+        entry, own = entries[phase.name], found[phase.name]
+        assert own.formation == pytest.approx(diagram.get_form_energy_per_atom(entry))
+        assert own.above_hull == pytest.approx(diagram.get_e_above_hull(entry), abs=TIE)
+        if len(phase.elements) > 1:
+            assert own.decomposition == pytest.approx(diagram.get_phase_separation_energy(entry), abs=TIE)
+    stable = {name for name, entry in entries.items() if entry in diagram.stable_entries}
+    assert {name for tie in tie_lines(made) for name in tie} == stable
+
+
+def test_tie_lines_join_what_can_coexist() -> None:
+    assert tie_lines(phases()) == [("Mg", "Mg2Si"), ("Mg2Si", "Si")]
+    assert tie_lines([Phase("Mg", {"Mg": 1}, -1.0), Phase("MgO", {"Mg": 1, "O": 1}, -6.0)]) == []
