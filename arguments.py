@@ -81,6 +81,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     _add_run(p)
     p.add_argument("--png", action="store_true", help="write the plots as PNG files too, to RUN/plots/")
     p.add_argument("--figures", metavar="DIR", help="write the figures as PNG and SVG files too, for papers")
+    p.add_argument("--hull", action="store_true", help="with the convex hull of its elements, as `hull` makes it")
+    text = "for --hull: structures of the elements and of competing phases (default: known crystals of the elements)"
+    p.add_argument("--references", nargs="+", metavar="FILE", help=text)
     p = verb(
         "compare",
         "which source finds low structures sooner, and how sure that is",
@@ -186,6 +189,8 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baseline", metavar="SOURCE", help=text)
     parser.add_argument("--csv", metavar="FILE", help="write a row per target and source")
     parser.add_argument("--out", metavar="FILE.json", help="write all figures and curves")
+    parser.add_argument("--report", metavar="FILE.html", help="draw it: one HTML file that works offline")
+    parser.add_argument("--figures", metavar="DIR", help="draw it for papers: PNG and SVG files")
     _add_json(parser)
 
 
@@ -199,6 +204,8 @@ def _add_hull(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--references", nargs="+", metavar="FILE", help=text)
     text = "of relaxed references (default: ~/.cache/xtalseek/references)"
     parser.add_argument("--cache", metavar="FOLDER", help=text)
+    text = "structures known before, of which found ones are told to be novel: what a generator was trained on"
+    parser.add_argument("--known", nargs="+", metavar="FILE", help=text)
     text = "the plot as .png, .svg or .html, or every phase as .json"
     parser.add_argument("--out", metavar="FILE", help=text)
     _add_words(parser, RELAX_WORDS)

@@ -203,9 +203,18 @@ def report(options: argparse.Namespace, world: World) -> None:
     from .search.store import load_run
 
     run = load_run(options.run)
-    _print(f"report: {write_report(run, png=options.png)}")
+    figure = drawing = above = None
+    if options.hull:
+        limit_threads(share_of_cores(world))
+        from .analysis.hull_plot import hull_drawing, hull_figure
+        from .hull import hull_of_run
+
+        found = hull_of_run(options.run, options.references)
+        figure, drawing = hull_figure(found), hull_drawing(found)
+        above = {row.name: row.above_hull for row in found.rows}
+    _print(f"report: {write_report(run, png=options.png, hull=figure, above_hull=above)}")
     if options.figures:
-        files = write_figures(run, Path(options.figures))
+        files = write_figures(run, Path(options.figures), hull=drawing)
         _print(f"figures: {len(files)} files in {options.figures}")
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ase import Atoms
 from ase.data import covalent_radii
 
+from .analysis.generated import GeneratedSet
+from .analysis.generated_sets import generated_sets
 from .analysis.hull_plot import FORMATS, hull_image
 from .analysis.hull_table import Entry, Hull, hull_of
 from .analysis.minima import Minimum, find_minima
+from .analysis.stability import Phase
 from .arguments import RELAX_WORDS, SETTING_WORDS, default_words, given_words
 from .datasets import read_dataset
 from .errors import InputError, unknown
@@ -71,11 +76,32 @@ def run_hull(options: argparse.Namespace) -> Hull:
         raise InputError(f"no structure of {lost[0]} that is relaxed by {method.relaxer}: {_GIVE}{said}")
     pressure = method.settings.pressure_gpa
     words = f"All enthalpies by {method.relaxer}" + (f" at {pressure:g} GPa" if pressure else "")
-    hull = hull_of(entries, elements, words, notes)
+    hull = replace(hull_of(entries, elements, words, notes), generated=_generated(runs, entries, options.known))
     if out is not None:
         suffix = out.suffix.lower().lstrip(".")
         write_atomic(out, json.dumps(hull.to_json(), indent=1) + "\n" if suffix == "json" else hull_image(hull, suffix))
     return hull
+
+
+def _generated(runs: Sequence[Run], entries: Sequence[Entry], known: Sequence[str] | None) -> dict[str, GeneratedSet]:
+    phases = [
+        Phase(entry.name, Counter(entry.atoms.get_chemical_symbols()), entry.enthalpy_per_atom)
+        for entry in entries
+        if entry.source == REFERENCE
+    ]
+    return generated_sets(runs, phases, None if known is None else read_dataset(list(known)).structures)
+
+
+def hull_of_run(run: str, references: Sequence[str] | None = None) -> Hull:
+    """The hull that a search's minima stand on: of its own elements, references relaxed as the run was.
+
+    Raises
+    ------
+    InputError : as `run_hull`.
+    """
+    system = "-".join(load_run(run).config.target.composition)
+    words = {"system": system, "runs": [run], "references": references}
+    return run_hull(argparse.Namespace(**words, cache=None, known=None, out=None))
 
 
 def parse_system(text: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .comparison_runs import Outcome, TargetKey
+from .generated import FormationComparison, compare_formation
 from .statistics.bands import Band, band_of_runs, band_over_costs, band_over_relaxations
 from .statistics.intervals import Estimate, binomial_interval, mean_interval
 from .statistics.pairs import WinTieLoss, chance_ratio, same_success_ratio, verdict, win_tie_loss
@@ -75,6 +76,7 @@ class PairFigures:
     outcome : targets won, tied and lost, with the sign test.
     log_rank : p-value of the log-rank test, in the order run; None: too few.
     verdict : "faster", "slower", "not told apart" or "too few": what the interval of `ratio` allows to say.
+    formation : formation energies of the lowest structures that each found with so many relaxations, in the order run.
     """
 
     source: str
@@ -86,6 +88,7 @@ class PairFigures:
     outcome: WinTieLoss
     log_rank: float | None
     verdict: str
+    formation: FormationComparison
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,14 @@ def pair_figures(
         outcome=win_tie_loss(a, b),
         log_rank=log_rank(times[0], times[1]),
         verdict=verdict(ratio),
+        formation=compare_formation(_lowest_after(second, depth), _lowest_after(first, depth)),
     )
+
+
+def _lowest_after(outcomes: Sequence[Outcome], depth: int) -> dict[str, float]:
+    """The lowest enthalpy, eV/atom, of each target's first `depth` relaxations; that of its elements drops out."""
+    heights = {f"{o.target.formula} {o.target.pressure_gpa:g}": o.enthalpies[:depth] for o in outcomes}
+    return {target: float(np.nanmin(h)) for target, h in heights.items() if np.isfinite(h).any()}
 
 
 def target_row(outcome: Outcome, reference: float, within_mev: float) -> TargetRow:

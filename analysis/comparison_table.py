@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from .columns import aligned
 from .comparison_figures import AXES, KS, PairFigures, SourceFigures, TargetRow
+from .generated import FormationComparison
 from .statistics.intervals import Estimate
 
 if TYPE_CHECKING:
@@ -78,11 +79,17 @@ def _pairs(pairs: Sequence[PairFigures]) -> list[str]:
         ]
         for p in pairs
     ]
+    formation = [
+        [p.source, str(p.formation.compositions), _difference(p.formation), _percent(_lower(p.formation))]
+        for p in pairs
+    ]
     return [
         f"Against {pairs[0].baseline}:",
         *_aligned(["source", "targets", "ratio", "per hit", "verdict"], ratios, left=(0, 4)),
         "",
         *_aligned(["source", "win/tie/loss", "p sign", "p log-rank"], tests),
+        "",
+        *_aligned(["formation energy", "targets", "mean difference, meV/atom", "lower %"], formation),
     ]
 
 
@@ -129,7 +136,9 @@ def _words(comparison: Comparison) -> list[str]:
             "that for one hit; a target hit by one source only counts half a hit for the other. win/tie/loss: targets "
             "by area. p: exact sign test; log-rank test, which takes the two as unrelated. A verdict stands only where "
             "the interval of the ratio leaves out 1, and 5 targets were hit by either; each is at 95 %, however many "
-            "sources are compared."
+            "sources are compared. Formation energy: of the lowest structure each found, source minus "
+            f"{comparison.pairs[0].baseline}, mean over targets (bootstrap), and the share of targets where it is "
+            "lower among those where it differs."
         )
     if len(comparison.rows) <= MOST_ROWS:
         told.append(
@@ -180,6 +189,8 @@ def _plain(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {f"{key:g}" if isinstance(key, float) else str(key): _plain(item) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return _plain(_fields(value)) if hasattr(value, "__dataclass_fields__") else value
@@ -225,6 +236,20 @@ def _ratio(estimate: Estimate | None) -> str:
     if estimate.low is None:
         return value
     return f"{value} ({estimate.low:.2g}-{'inf' if estimate.high is None else f'{estimate.high:.2g}'})"
+
+
+def _difference(formation: FormationComparison) -> str:
+    if formation.difference is None:
+        return "-"
+    value = f"{1000 * formation.difference:+.1f}"
+    if formation.low is None or formation.high is None:
+        return value
+    return f"{value} ({1000 * formation.low:+.1f} to {1000 * formation.high:+.1f})"
+
+
+def _lower(formation: FormationComparison) -> Estimate | None:
+    share = formation.lower
+    return Estimate(share.value, share.low, share.high, "") if share.total else None
 
 
 def _p_value(value: float | None) -> str:

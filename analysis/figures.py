@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ..search.store import Run
-from .bands import Band, convergence_bands
+from .bands import SourceBand, convergence_bands
 from .curves import Convergence, convergence
 from .minima import believable
 from .plots import COSTS, cost_range, energy_volume, height_limit, lowest_found
@@ -27,7 +27,7 @@ def convergence_plots(run: Run) -> list[tuple[str, go.Figure]]:
     ground = lowest_found(curves) or 0.0
     single, plots = convergence_bands(run, COSTS[0][0]), []
     for field, words in COSTS:
-        figure = _figure(x=words, y="lowest so far, eV/atom above the best")
+        figure = plain_figure(x=words, y="lowest so far, eV/atom above the best")
         bands = convergence_bands(run, field)
         for place, (curve, band) in enumerate(zip(curves, bands, strict=True)):
             _add_curve(figure, curve, band, ground, place, (field, words), alone=len(curves) == 1)
@@ -40,7 +40,13 @@ def convergence_plots(run: Run) -> list[tuple[str, go.Figure]]:
 
 
 def _add_curve(
-    figure: go.Figure, curve: Convergence, band: Band, ground: float, place: int, cost: tuple[str, str], alone: bool
+    figure: go.Figure,
+    curve: Convergence,
+    band: SourceBand,
+    ground: float,
+    place: int,
+    cost: tuple[str, str],
+    alone: bool,
 ) -> None:
     """The band, its median, and the curve as it went; `place` 0 is the whole run."""
     if not len(curve.steps):
@@ -92,7 +98,7 @@ def energy_volume_plot(run: Run, rows: Mapping[str, int]) -> go.Figure:
     ----------
     rows : by name of a relaxation, the row of its minimum in the report's table; those of others cannot be chosen.
     """
-    figure = _figure(x="volume, Å³/atom", y="enthalpy, eV/atom above the best")
+    figure = plain_figure(x="volume, Å³/atom", y="enthalpy, eV/atom above the best")
     believed = believable(run)[0]
     for place, source in enumerate(run.config.source):
         volumes, heights = energy_volume(believed, source)
@@ -116,7 +122,8 @@ def energy_volume_plot(run: Run, rows: Mapping[str, int]) -> go.Figure:
     return figure
 
 
-def _figure(x: str, y: str) -> go.Figure:
+def plain_figure(x: str, y: str) -> go.Figure:
+    """An empty plot in the style of the report, with the titles of its axes."""
     axis = {
         "gridcolor": "#eceff1",
         "linecolor": RULE,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from textwrap import wrap
 from typing import Any
 
@@ -12,6 +12,8 @@ from ase import Atoms
 
 from ..formula import reduced_formula
 from .columns import aligned
+from .generated import GeneratedSet
+from .generated_sets import generated_lines
 from .stability import Phase, stabilities, tie_lines
 from .symmetry import space_group
 
@@ -77,6 +79,7 @@ class Hull:
     ties : names of stable phases that can coexist, in pairs.
     method : what the enthalpies were made with, in words.
     notes : lines that belong below the table.
+    generated : by source, all relaxations of the runs against the references alone; empty without runs.
     """
 
     elements: tuple[str, ...]
@@ -84,6 +87,7 @@ class Hull:
     ties: tuple[tuple[str, str], ...]
     method: str
     notes: tuple[str, ...] = ()
+    generated: Mapping[str, GeneratedSet] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -98,6 +102,10 @@ class Hull:
             "phases": [asdict(row) | {"products": list(row.products)} for row in self.rows],
             "tie_lines": [list(tie) for tie in self.ties],
             "notes": list(self.notes),
+            "generated": {
+                source: asdict(found) | {"metastable": [asdict(share) for share in found.metastable]}
+                for source, found in self.generated.items()
+            },
         }
 
     def lines(self) -> list[str]:
@@ -123,7 +131,8 @@ class Hull:
         if hidden:
             lines.append(f"... and {hidden} higher phases of these formulas (all: --json)")
         words = f"formation: eV/atom from the elements; hull: meV/atom above it, 0: stable at 0 K. {self.method}."
-        return [*lines, "", *wrap(words, 80), *self.notes]
+        made = ["", *generated_lines(self.generated)] if self.generated else []
+        return [*lines, "", *wrap(words, 80), *self.notes, *made]
 
 
 def hull_of(entries: Sequence[Entry], elements: Sequence[str], method: str, notes: Sequence[str] = ()) -> Hull:

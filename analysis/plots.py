@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..files import write_atomic
 from ..records import Record, Status
 from ..search.store import Run
-from .bands import Band, convergence_bands
+from .bands import SourceBand, convergence_bands
 from .curves import Convergence, convergence
 from .minima import believable
 from .style import INK, MUTED, SYMBOLS, colour, dash, formula_text, log_ticks, tick_text
@@ -28,7 +28,8 @@ COSTS = (
 )
 """What a search costs: the array in `Convergence`, and words for it."""
 
-_MPL_DASH = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+MPL_DASH = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+"""Line styles as plotly and as matplotlib call them."""
 
 
 def write_plots(run: Run, folder: Path | None = None) -> list[Path]:
@@ -38,7 +39,7 @@ def write_plots(run: Run, folder: Path | None = None) -> list[Path]:
     ------
     OSError : the folder cannot be written.
     """
-    return _write(_figures(run), run.path / "plots" if folder is None else folder, ("png",))
+    return write_images(_figures(run), run.path / "plots" if folder is None else folder, ("png",))
 
 
 def write_figures(run: Run, folder: Path, hull: Figure | None = None) -> list[Path]:
@@ -60,7 +61,7 @@ def write_figures(run: Run, folder: Path, hull: Figure | None = None) -> list[Pa
     """
     figures = _figures(run) | ({} if hull is None else {"hull": hull})
     try:
-        return _write(figures, folder, ("png", "svg"))
+        return write_images(figures, folder, ("png", "svg"))
     except OSError as error:
         raise InputError(f"figures {str(folder)!r} cannot be written: {error.strerror}") from error
 
@@ -73,7 +74,8 @@ def _figures(run: Run) -> dict[str, Figure]:
     }
 
 
-def _write(figures: Mapping[str, Figure], folder: Path, formats: Sequence[str]) -> list[Path]:
+def write_images(figures: Mapping[str, Figure], folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Write each figure as NAME.FORMAT in every format; return the paths."""
     paths = []
     for name, figure in figures.items():
         for format in formats:
@@ -97,7 +99,7 @@ def convergence_figure(run: Run) -> Figure:
         for number, (curve, band) in enumerate(zip(curves, bands, strict=True)):
             shade, steps = INK if number == 0 else colour(number - 1), curve.steps
             low, middle, high = (heights - (ground or 0.0) for heights in (band.lower, band.median, band.upper))
-            style = _MPL_DASH[dash(number)]
+            style = MPL_DASH[dash(number)]
             axes.step(band.cost, _finite(middle), where="post", color=shade, linestyle=style, label=curve.source)
             axes.fill_between(band.cost, _finite(low), _finite(high), step="post", color=shade, alpha=0.15, linewidth=0)
             spent, lowest = getattr(curve, field)[steps], curve.lowest[steps] - (ground or 0.0)
@@ -110,7 +112,7 @@ def convergence_figure(run: Run) -> Figure:
             axes.set_xscale("log")
             axes.set_xticks(ticks, [tick_text(tick) for tick in ticks])
             axes.set_xticks([], minor=True)
-        _plain(axes)
+        plain_axes(axes)
         if ground is None:
             _say_nothing(axes)
     panels[0].set_ylabel("lowest so far, eV/atom above the best")
@@ -132,7 +134,7 @@ def status_figure(run: Run) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel("candidates")
     axes.margins(x=0.1)
-    _plain(axes)
+    plain_axes(axes)
     _title(figure, run, "how relaxations ended")
     return figure
 
@@ -148,7 +150,7 @@ def energy_volume_figure(run: Run) -> Figure:
         axes.scatter(volumes, heights, s=22, color=colour(number), marker=mark, alpha=0.6, linewidths=0.5, label=source)
     axes.set_xlabel("volume, Å³/atom")
     axes.set_ylabel("enthalpy, eV/atom above the best")
-    _plain(axes)
+    plain_axes(axes)
     if not believed:
         _say_nothing(axes)
     if len(run.config.source) > 1:
@@ -169,7 +171,7 @@ def energy_volume(believed: Sequence[Record], source: str) -> tuple[np.ndarray, 
     return own[:, 0], own[:, 1]
 
 
-def cost_range(curves: Sequence[Convergence], bands: Sequence[Band], cost: str) -> tuple[float, float]:
+def cost_range(curves: Sequence[Convergence], bands: Sequence[SourceBand], cost: str) -> tuple[float, float]:
     """Where curves and medians begin and end on a logarithmic axis of one cost; free costs count as 0.01."""
     drawn = [getattr(curve, cost)[curve.steps] for curve in curves if len(curve.steps)]
     drawn += [band.cost[np.isfinite(band.median)] for band in bands if np.isfinite(band.median).any()]
@@ -177,7 +179,9 @@ def cost_range(curves: Sequence[Convergence], bands: Sequence[Band], cost: str) 
     return low, max(low, max((float(values[-1]) for values in drawn), default=1.0))
 
 
-def height_limit(curves: Sequence[Convergence], bands: Sequence[Band], single: Sequence[Band], ground: float) -> float:
+def height_limit(
+    curves: Sequence[Convergence], bands: Sequence[SourceBand], single: Sequence[SourceBand], ground: float
+) -> float:
     """Where the axis of heights ends, eV/atom above `ground`: a little above the highest start of a curve or a median.
 
     The upper quartile may begin far higher, with what few cheap and bad relaxations found: it is cut, but not below
@@ -200,7 +204,8 @@ def _finite(heights: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(heights), heights, np.nan)
 
 
-def _plain(axes: Axes) -> None:
+def plain_axes(axes: Axes) -> None:
+    """No frame, a faint grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="both", color="#e8ebee", linewidth=0.8)
     axes.set_axisbelow(True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,25 +12,23 @@ from typing import Any
 import plotly.graph_objects as go
 from ase.geometry import cell_to_cellpar
 from ase.units import _amu
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
-from plotly.offline import get_plotlyjs
 
 from ..files import write_atomic
 from ..formats import cif_text, res_text, safe_name
 from ..search.progress import duration
 from ..search.store import CONFIG_FILE, Run
 from ..structure_files import write_folder
-from .bands import REORDERINGS
 from .cells import VIEW, draw_cell
 from .citations import cite
 from .curves import convergence
 from .figures import convergence_plots, energy_volume_plot
 from .findings import found_by, funnel, headline, how_sure, reached, source_rows, status_rows
 from .minima import MatchTolerances, Minimum, find_minima
+from .page import provenance, render
 from .plots import COSTS, write_plots
 from .sketch import sketch_svg
-from .style import formula_text, number, options_html, space_group_html
+from .style import number, space_group_html
 from .summary import summarise
 from .symmetry import SYMPREC
 from .tables import nothing_converged, rank_rows
@@ -41,13 +38,6 @@ BEST_FOLDER = "best"
 _SKETCHED = 6
 _LISTED = 100
 _DOUBTED = 20
-_HARDWARE = (
-    ("processor", "{}"),
-    ("cores", "cores: {}"),
-    ("ranks", "MPI ranks: {}"),
-    ("threads_per_rank", "threads of each: {}"),
-    ("platform", "{}"),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,22 +123,6 @@ def _html(
     hull: go.Figure | None,
     above_hull: Mapping[str, float],
 ) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": number,
-        "formula": formula_text,
-        "space_group": space_group_html,
-        "options": options_html,
-        "duration": duration,
-        "plot": lambda figure: _json(json.loads(figure.to_json())),
-        "json": _json,
-    }
     summary = summarise(run)
     believed = [m for m in minima if not m.suspicious]
     shown = _shown(run, believed[:_LISTED], above_hull)
@@ -157,7 +131,8 @@ def _html(
     sure = how_sure(minima, run.config)
     config_text = (run.path / CONFIG_FILE).read_text(encoding="utf-8")
     cited, uncited = cite(run.config, estimated=sure is not None and sure.judged)
-    return environment.get_template("report.html").render(
+    return render(
+        "report.html",
         run=run,
         target=run.config.target,
         summary=summary,
@@ -177,18 +152,16 @@ def _html(
         more_suspicious=max(0, len(doubted) - _DOUBTED),
         curves=convergence_plots(run) if believed else [],
         costs=", ".join(reached(convergence(run)[0], field) for field, _ in COSTS) if believed else "",
-        reorderings=REORDERINGS,
         scatter=energy_volume_plot(run, rows) if believed else None,
         hull=hull,
         tolerances=str(tolerances),
         symprec=SYMPREC,
         work=duration(summary.seconds),
-        provenance=_provenance(config_text),
+        provenance=provenance(config_text),
         config_text=config_text,
         cited=cited,
         uncited=uncited,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        plotly_js=Markup(get_plotlyjs()),
     )
 
 
@@ -258,28 +231,3 @@ def _shown(run: Run, believed: Sequence[Minimum], above_hull: Mapping[str, float
             )
         )
     return shown
-
-
-def _provenance(config_text: str) -> list[tuple[str, str]]:
-    """What the run was made with and its settings, as they stand in its config.toml."""
-    settings = tomllib.loads(config_text)
-    made_with = settings.pop("provenance", {})
-    command = made_with.pop("command", "")
-    hardware = [words.format(made_with.pop(name)) for name, words in _HARDWARE if name in made_with]
-    versions = [f"{name} {version}" for name, version in made_with.items()]
-    said = [("command", command), ("versions", ", ".join(versions)), ("hardware", ", ".join(hardware))]
-    said += [(name.replace("_", " "), _plain(value)) for name, value in settings.items() if name != "seed_text"]
-    return [(term, text) for term, text in said if text]
-
-
-def _plain(value: Any) -> str:
-    """A value of the configuration as a person writes it."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name}={_plain(item)}" for name, item in value.items())
-    return ", ".join(_plain(item) for item in value) or "any" if isinstance(value, list) else str(value)
-
-
-def _json(value: Any) -> Markup:
-    """JSON that can stand inside a script element: nothing in it can end the element."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))

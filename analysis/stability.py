@@ -98,6 +98,13 @@ def stabilities(phases: Sequence[Phase]) -> dict[str, Stability]:
     return found
 
 
+def hull_energy(phases: Sequence[Phase], composition: Mapping[str, int]) -> float:
+    """Enthalpy of the hull of `phases` at a composition, eV/atom; each of its elements needs a phase of its own."""
+    elements = frozenset(composition)
+    diagram = _diagram([phase for phase in phases if phase.elements <= elements], elements)
+    return float(diagram.get_hull_energy_per_atom(Composition(dict(composition))))
+
+
 def _best_mixture(phase: Phase, rivals: Sequence[Phase]) -> tuple[float | None, tuple[str, ...]]:
     """Enthalpy (eV/atom) of the best mixture of other formulas at its composition, and their names."""
     if len(phase.elements) == 1:

@@ -112,7 +112,7 @@ class FixedOrder:
 
 
 @dataclass
-class _Record:
+class _Tally:
     """What a source has done so far; seconds of drawing and relaxing."""
 
     drawn: int = 0
@@ -136,13 +136,13 @@ class AdaptiveOrder:
     def __init__(
         self, sources: Sequence[str], taken: Mapping[str, Collection[int]], first: int, left: int, seed: int
     ) -> None:
-        self._known = {source: _Record(drawn=len(taken.get(source, ()))) for source in sources}
+        self._known = {source: _Tally(drawn=len(taken.get(source, ()))) for source in sources}
         self._free = {source: _not_in(set(taken.get(source, ()))) for source in sources}
         self._number, self._left, self._seed = first, left, seed
 
     def next(self, ready: Callable[[str], bool]) -> Assignment | None:
         """A candidate of the source that is drawn; its lowest index that is not taken."""
-        if not self._left:
+        if self._left <= 0:
             return None
         source = self._choose([name for name in self._known if ready(name)] or list(self._known))
         self._known[source].drawn += 1

@@ -53,7 +53,7 @@ def hull(tmp_path: Path) -> Hull:
     """The verb's body with the words' defaults."""
 
     def run(system: str, *runs: str, **words: Any) -> Any:
-        given = {"references": None, "out": None, "cache": str(tmp_path / "cache")} | words
+        given = {"references": None, "out": None, "known": None, "cache": str(tmp_path / "cache")} | words
         return run_hull(argparse.Namespace(system=system, runs=list(runs), **given))
 
     return run

@@ -37,18 +37,21 @@ def test_every_command_works_as_written(checkout: Path) -> None:
     if not (Path(sys.prefix) / ".installed").exists():
         pytest.skip("this environment was not made by `make setup`, and `make run` would install into it")
     (checkout / ".venv").symlink_to(sys.prefix)
-    settings = environment() | {"PATH": f"{BIN}:/usr/bin:/bin", "MAKEFLAGS": "-o .venv/.installed"}
+    settings = environment() | {"PATH": f"{BIN}:/usr/bin:/bin"}
     settings.pop("OMP_NUM_THREADS")
+    settings["XDG_CACHE_HOME"] = str(checkout / "cache")
     toml = next(block for block in blocks("toml") if block.startswith("# mgsio3.toml"))
     (checkout / "mgsio3.toml").write_text(toml)
     assert len(commands()) >= 9
     drawn = "xtalseek propose --config mgsio3.toml -n 2 --out drawn.res"
     for command in [*(c for c in commands() if c != "make test"), drawn]:
+        if command.startswith("make "):  # never installs, however old the environment is
+            command = command.replace("make ", "make -o .venv/.installed ")
         done = subprocess.run(
             command, shell=True, cwd=checkout, env=settings, capture_output=True, text=True, timeout=600, check=False
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        if command == "make run":
+        if command.endswith(" run"):
             assert "report: runs/SrTiO3/report.html" in done.stdout
     for block in blocks("python"):
         done = subprocess.run(

@@ -19,13 +19,19 @@
     });
   }
 
-  for (const choice of $(".costs input")) {
-    choice.addEventListener("change", async () => {
-      for (const figure of $(".cost")) figure.hidden = figure.id !== choice.value;
-      const box = document.getElementById(choice.value).querySelector(".plot");
-      await draw(box);
-      Plotly.Plots.resize(box);
-    });
+  // Choices: of a section's plots the one is shown whose id is made of all that is chosen there.
+
+  for (const section of $("section")) {
+    const choices = [...section.querySelectorAll(".costs")];
+    for (const choice of choices) {
+      choice.addEventListener("change", async () => {
+        const id = choices.map((one) => one.querySelector("select, input:checked").value).join("-");
+        for (const figure of section.querySelectorAll(".cost")) figure.hidden = figure.id !== id;
+        const box = document.getElementById(id).querySelector(".plot");
+        await draw(box);
+        Plotly.Plots.resize(box);
+      });
+    }
   }
 
   // Structures: spheres, sticks and the edges of the cell, all as triangles.
@@ -207,19 +213,20 @@
 
   // Sorting: a button in each heading; a second press turns the order round.
 
-  for (const button of $("#ranking th button")) {
+  for (const button of $(".sortable th button")) {
     button.addEventListener("click", () => {
       const heading = button.closest("th");
+      const table = heading.closest("table");
       const column = [...heading.parentElement.children].indexOf(heading);
       const up = heading.getAttribute("aria-sort") !== "ascending";
-      for (const other of $("#ranking th[aria-sort]")) other.removeAttribute("aria-sort");
+      for (const other of table.querySelectorAll("th[aria-sort]")) other.removeAttribute("aria-sort");
       heading.setAttribute("aria-sort", up ? "ascending" : "descending");
       const key = (line) => {
         const cell = line.children[column];
         return cell.dataset.value === undefined ? cell.textContent.trim() : Number(cell.dataset.value);
       };
       const compare = (a, b) => (typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true }));
-      const body = document.querySelector("#ranking tbody");
+      const body = table.tBodies[0];
       const lines = [...body.children].sort((a, b) => (up ? 1 : -1) * compare(key(a), key(b)));
       body.replaceChildren(...lines);
     });
@@ -230,7 +237,7 @@
   const plotted = () => $(".plot").filter((box) => box.dataset.drawn && !box.closest("[hidden]"));
   addEventListener("beforeprint", () => {
     for (const part of $("details")) part.open = true;
-    for (const box of plotted()) Plotly.relayout(box, { autosize: false, width: 680, height: 340 });
+    for (const box of plotted()) Plotly.relayout(box, { autosize: false, width: 680, height: Math.min(340, box.clientHeight) });
   });
   addEventListener("afterprint", () => {
     for (const box of plotted()) Plotly.relayout(box, { autosize: true, width: null, height: null });

@@ -346,7 +346,15 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(*runs: str, **words: Any) -> argparse.Namespace:
-    defaults = {"reference": None, "within": "1", "baseline": None, "csv": None, "out": None}
+    defaults = {
+        "reference": None,
+        "within": "1",
+        "baseline": None,
+        "csv": None,
+        "out": None,
+        "report": None,
+        "figures": None,
+    }
     return argparse.Namespace(runs=list(runs), **defaults | words)
 
 
