@@ -20,7 +20,7 @@ run: setup
 	$(BIN)/mpirun -n 2 $(BIN)/xtalseek search SrTiO3 -n 24 --formula-units 1 --seed 1 --out $(RUN)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
