@@ -224,6 +224,11 @@ class Record:
         """The candidate's name."""
         return self.candidate.name
 
+    @property
+    def seconds(self) -> float:
+        """Of drawing and relaxing it."""
+        return self.candidate.seconds + self.relaxation.seconds
+
 
 def atoms_to_json(atoms: Atoms | None) -> dict[str, Any] | None:
     """A structure as plain lists; floats keep all their digits, so that reading gives the same structure back."""

@@ -63,12 +63,7 @@ def _band(source: str, records: Sequence[Record], believed: set[str], cost: str)
     if cost == "relaxations":
         band = band_over_relaxations(heights)
     else:
-        band = band_over_costs(heights, np.array([_cost(record, cost) for record in records], dtype=float))
+        costs = [r.relaxation.force_calls if cost == "force_calls" else r.seconds for r in records]
+        band = band_over_costs(heights, np.array(costs, dtype=float))
     quartiles = (np.where(np.isnan(q), np.inf, q) for q in (band.low, band.median, band.high))
     return SourceBand(source, np.maximum(band.budget, 0.01), *quartiles)
-
-
-def _cost(record: Record, cost: str) -> float:
-    if cost == "force_calls":
-        return float(record.relaxation.force_calls)
-    return record.candidate.seconds + record.relaxation.seconds

@@ -47,19 +47,8 @@ def success_plot(comparison: Comparison, axis: str, as_run: bool = False) -> go.
         known = np.isfinite(low)
         inside = _corners(low[known], high[known])
         name, shade = escape(source), colour(place)
-        for values, fill in ((high, "none"), (low, "tonexty")):
-            figure.add_scatter(
-                x=_short(budget[known][inside]),
-                y=_short(100 * values[known][inside]),
-                fill=fill,
-                fillcolor=see_through(shade, 0.13),
-                line={"width": 0, "shape": "hv"},
-                mode="lines",
-                hoverinfo="skip",
-                name=f"{name}, 95 %",
-                legendgroup=f"source{place}",
-                showlegend=False,
-            )
+        x, ends = budget[known][inside], (100 * low[known][inside], 100 * high[known][inside])
+        _shade(figure, place, x, ends, f"{name}, 95 %")
         drawn = _corners(share)
         x, y = _from_zero(budget[drawn], share[drawn], start)
         figure.add_scatter(
@@ -136,19 +125,8 @@ def target_plot(comparison: Comparison, target: TargetKey, axis: str) -> go.Figu
         name, shade = escape(source), colour(place)
         inside = np.isfinite(band.high)
         corners = _corners(band.low[inside], band.high[inside])
-        for heights, fill in ((band.high, "none"), (band.low, "tonexty")):
-            figure.add_scatter(
-                x=_short(band.budget[inside][corners]),
-                y=_short(np.maximum(1000 * heights[inside][corners], floor)),
-                fill=fill,
-                fillcolor=see_through(shade, 0.13),
-                line={"width": 0, "shape": "hv"},
-                mode="lines",
-                hoverinfo="skip",
-                name=f"{name}, middle half",
-                legendgroup=f"source{place}",
-                showlegend=False,
-            )
+        low, high = (np.maximum(1000 * q[inside][corners], floor) for q in (band.low, band.high))
+        _shade(figure, place, band.budget[inside][corners], (low, high), f"{name}, middle half")
         drawn = np.flatnonzero(np.isfinite(band.median))
         drawn = drawn[_corners(band.median[drawn])]
         heights = 1000 * band.median[drawn]
@@ -277,6 +255,24 @@ def _log_axis(figure: go.Figure, low: float, high: float) -> None:
         tickvals=ticks,
         ticktext=[tick_text(tick) for tick in ticks],
     )
+
+
+def _shade(figure: go.Figure, place: int, budget: np.ndarray, ends: tuple[np.ndarray, np.ndarray], name: str) -> None:
+    """Fill between the lower and the upper of `ends` in the source's colour."""
+    low, high = ends
+    for values, fill in ((high, "none"), (low, "tonexty")):
+        figure.add_scatter(
+            x=_short(budget),
+            y=_short(values),
+            fill=fill,
+            fillcolor=see_through(colour(place), 0.13),
+            line={"width": 0, "shape": "hv"},
+            mode="lines",
+            hoverinfo="skip",
+            name=name,
+            legendgroup=f"source{place}",
+            showlegend=False,
+        )
 
 
 def _corners(*values: np.ndarray) -> np.ndarray:

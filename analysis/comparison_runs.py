@@ -245,7 +245,7 @@ def _series(run: Run, records: Sequence[Record], believed: set[str]) -> Series:
         seed=run.config.seed,
         enthalpies=np.array([math.nan if h is None else h for h in heights], dtype=float),
         force_calls=np.array([r.relaxation.force_calls for r in records], dtype=float),
-        seconds=np.array([r.candidate.seconds + r.relaxation.seconds for r in records], dtype=float),
+        seconds=np.array([r.seconds for r in records], dtype=float),
     )
 
 

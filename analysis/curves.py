@@ -63,6 +63,6 @@ def _curve(source: str, records: Sequence[Record], believed: set[str]) -> Conver
         source=source,
         relaxations=np.arange(1, len(records) + 1),
         force_calls=np.cumsum([r.relaxation.force_calls for r in records], dtype=int),
-        seconds=np.cumsum([r.candidate.seconds + r.relaxation.seconds for r in records], dtype=float),
+        seconds=np.cumsum([r.seconds for r in records], dtype=float),
         lowest=lowest,
     )

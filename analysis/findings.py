@@ -208,7 +208,7 @@ def source_rows(run: Run, minima: Sequence[Minimum]) -> list[SourceRow]:
             first=first[source],
             lowest_hits=hits[source],
             lowest_enthalpy_per_atom=min(heights[source], default=None),
-            seconds=sum(r.candidate.seconds + r.relaxation.seconds for r in own),
+            seconds=sum(r.seconds for r in own),
         )
         for source, own in records.items()
     ]

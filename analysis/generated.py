@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from scipy.stats import binomtest, norm, t
+from scipy.stats import norm, t
 
 from ..errors import InputError
 from .duplicates import Crystal, CrystalMatcher, MatchTolerances, formula_key, unite
 from .stability import TIE
+from .statistics.intervals import binomial_interval
 
 METASTABLE = (0.025, 0.1)
 """eV/atom above the hull up to which the paper counts a structure as metastable, strictly and loosely."""
@@ -197,5 +198,5 @@ class _Known:
 def _share(count: int, total: int) -> Share:
     if not total:
         return Share(count, total, None, None)
-    interval = binomtest(count, total).proportion_ci(method="exact")
-    return Share(count, total, float(interval.low), float(interval.high))
+    found = binomial_interval(count, total)
+    return Share(count, total, found.low, found.high)

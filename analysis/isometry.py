@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 from numba import njit
 
-from .primitive import PrimitiveCell
+from .primitive import PrimitiveCell, rarest_species
 
 NEIGHBOURS = 24
 """Distances averaged for each ordered pair of species. fcc and hcp first differ in the nineteenth."""
@@ -187,14 +187,7 @@ def _compare_sites(
 ) -> int:
     """Whether a shift brings `places` onto `fractional`, each onto one of its species: 1, -1 or 0 as in `_compare`."""
     n = len(numbers)
-    first, fewest, start = 0, n + 1, 0
-    while start < n:  # the rarest species gives the fewest shifts
-        end = start
-        while end < n and numbers[end] == numbers[start]:
-            end += 1
-        if end - start < fewest:
-            first, fewest = start, end - start
-        start = end
+    first, fewest = rarest_species(numbers)  # it gives the fewest shifts
     far = (2 * slack * limit) ** 2  # the shift lays one atom exactly on another, which may itself be displaced
     gap, cartesian, away = np.empty(3), np.empty(3), np.empty((n, 3))
     verdict = -1

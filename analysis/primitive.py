@@ -135,20 +135,27 @@ def _basis(steps: list[tuple[int, ...]], n: int) -> np.ndarray:
 
 
 @njit(cache=True)
-def _translations(
-    lattice: np.ndarray, fractional: np.ndarray, numbers: np.ndarray, tolerance: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each translation that takes atoms to others of their species: permutation, shift (fractions), worst error (Å)."""
+def rarest_species(numbers: np.ndarray) -> tuple[int, int]:
+    """Where it starts in sorted atomic numbers (n,), and how many atoms it has; the first of equals."""
     n = len(numbers)
-    first, fewest = 0, n + 1
-    start = 0
-    while start < n:  # the rarest species gives the fewest candidates
+    first, fewest, start = 0, n + 1, 0
+    while start < n:
         end = start
         while end < n and numbers[end] == numbers[start]:
             end += 1
         if end - start < fewest:
             first, fewest = start, end - start
         start = end
+    return first, fewest
+
+
+@njit(cache=True)
+def _translations(
+    lattice: np.ndarray, fractional: np.ndarray, numbers: np.ndarray, tolerance: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each translation that takes atoms to others of their species: permutation, shift (fractions), worst error (Å)."""
+    n = len(numbers)
+    first, fewest = rarest_species(numbers)  # it gives the fewest candidates
     maps = np.empty((fewest, n), dtype=np.int64)
     shifts = np.empty((fewest, 3))
     errors = np.empty(fewest)

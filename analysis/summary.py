@@ -134,7 +134,7 @@ def summarise(run: Run, now: float | None = None) -> RunSummary:
         best_enthalpy_per_atom=height,
         best_enthalpy_per_formula_unit=None if height is None else height * sum(run.config.target.composition.values()),
         force_calls=sum(r.relaxation.force_calls for r in run.records),
-        seconds=sum(r.candidate.seconds + r.relaxation.seconds for r in run.records),
+        seconds=sum(r.seconds for r in run.records),
         candidates_per_hour=rate,
         seconds_left=3600 * (num - done) / rate if rate and state == "running" else None,
         torn_lines=run.torn_lines,
@@ -151,7 +151,7 @@ def _quiet_seconds(records: Sequence[Record]) -> float:
     """A silence longer than this means that nothing works on the run any more."""
     if not records:
         return _QUIET_SECONDS
-    typical = float(np.median([r.candidate.seconds + r.relaxation.seconds for r in records]))
+    typical = float(np.median([r.seconds for r in records]))
     return max(_QUIET_SECONDS, _QUIET_CANDIDATES * typical)
 
 

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
-from scipy.stats import beta
 
+from xtalseek.analysis.statistics.intervals import binomial_interval
 from xtalseek.proposals import propose
 from xtalseek.proposals.random import ENSEMBLES, RandomSource
 from xtalseek.proposals.random.pairs import close_pairs
@@ -118,13 +118,6 @@ def relaxed(name: str, ensemble: str, indices: range, seed: int) -> list[dict[st
     return rows
 
 
-def interval(hits: int, n: int) -> tuple[float, float]:
-    """The exact 95 % interval of a rate, by Clopper and Pearson (doi:10.2307/2331986)."""
-    low = 0.0 if hits == 0 else float(beta.ppf(0.025, hits, n - hits + 1))
-    high = 1.0 if hits == n else float(beta.ppf(0.975, hits + 1, n - hits))
-    return low, high
-
-
 def table(rows: list[dict[str, Any]]) -> str:
     """One line for each system and ensemble."""
     lines = [
@@ -144,10 +137,10 @@ def table(rows: list[dict[str, Any]]) -> str:
             if not mine:
                 continue
             hits = sum(r.get("energy") is not None and r["energy"] < best + SYSTEMS[name].hit for r in mine)
-            low, high = interval(hits, len(mine))
+            share = binomial_interval(hits, len(mine))
             lines.append(
-                f"| {name} | {ensemble} | {len(mine)} | {best:.5f} | {hits} | {hits / len(mine):.1%} "
-                f"({low:.1%}-{high:.1%}) | {1000 * hits / max(sum(r['calls'] for r in mine), 1):.2f} |"
+                f"| {name} | {ensemble} | {len(mine)} | {best:.5f} | {hits} | {share.value:.1%} "
+                f"({share.low:.1%}-{share.high:.1%}) | {1000 * hits / max(sum(r['calls'] for r in mine), 1):.2f} |"
             )
     return "\n".join(lines)
 

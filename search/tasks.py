@@ -57,7 +57,7 @@ class Finished:
             enthalpy_per_atom=None if atoms is None else relaxation.enthalpy_per_atom,
             volume_per_atom=None if atoms is None else float(atoms.get_volume()) / len(atoms),
             force_calls=relaxation.force_calls,
-            seconds=candidate.seconds + relaxation.seconds,
+            seconds=record.seconds,
             atoms=atoms if with_atoms else None,
         )
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import CensoredData, binomtest, ecdf, logrank
+from scipy.stats import CensoredData, ecdf, logrank
 
 from ...errors import InputError
-from .intervals import CONFIDENCE, FEWEST_TARGETS, Estimate
+from .intervals import CONFIDENCE, FEWEST_TARGETS, Estimate, binomial_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ def kaplan_meier(times: Sequence[float] | np.ndarray, hit: Sequence[bool] | np.n
         low, high = 1 - band.high.probabilities, 1 - band.low.probabilities
         for place in np.flatnonzero((share <= 0) | (share >= 1) | ~np.isfinite(low) | ~np.isfinite(high)):
             at_risk = int((t >= points[place]).sum())
-            exact = binomtest(round(share[place] * at_risk), at_risk).proportion_ci(CONFIDENCE, method="exact")
+            exact = binomial_interval(round(share[place] * at_risk), at_risk)
             low[place], high[place] = exact.low, exact.high
         # A band by targets at risk may turn back at the ends; the share itself never does.
         low, high = np.maximum.accumulate(low), np.minimum.accumulate(high[::-1])[::-1]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import make_supercell
 from ase.spacegroup import crystal
+from crystals import relaxed_again
 
 from xtalseek.files import write_atomic
 from xtalseek.records import Candidate, Record, Relaxation, Status
@@ -78,18 +78,7 @@ def disguises(make_record: MakeRecord, rutile: Atoms, anatase: Atoms) -> list[Re
     """Ten records: rutile found 5 times, anatase 3 times, in many disguises; a suspicious and a failed one."""
     rng = np.random.default_rng(0)
     found = [(rutile, -8.900)] * 5 + [(anatase, -8.898)] * 3
-    records = [make_record(n, disguised(a, rng), e + 0.0004 * rng.random()) for n, (a, e) in enumerate(found)]
+    records = [make_record(n, relaxed_again(a, rng), e + 0.0004 * rng.random()) for n, (a, e) in enumerate(found)]
     records.append(make_record(8, rutile, -11.0, Status.SUSPICIOUS, message="atoms too close"))
     records.append(make_record(9, rutile, -9.5, Status.MAX_STEPS))
     return records
-
-
-def disguised(atoms: Atoms, rng: np.random.Generator) -> Atoms:
-    """The same crystal as another relaxation would leave it: supercell, rotation, translation, order, noise."""
-    supercell = make_supercell(atoms, [[1, 1, 0], [0, 1, 0], [0, int(rng.integers(2)), 1 + int(rng.integers(2))]])
-    other = supercell[rng.permutation(len(supercell))]
-    other.positions += rng.random(3) @ other.cell.array
-    other.rotate(float(rng.uniform(0, 360)), rng.normal(size=3), rotate_cell=True)
-    other.wrap()
-    other.rattle(0.004, rng=rng)
-    return other

@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, make_supercell
 from ase.spacegroup import crystal
+from crystals import relaxed_again
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from xtalseek.analysis.duplicates import Crystal, CrystalMatcher, MatchTolerances, unite
@@ -18,17 +19,6 @@ TOLERANCES = MatchTolerances()
 
 def groups(structures: list[Atoms], enthalpies: list[float] | None = None) -> list[list[int]]:
     return unite(structures, [f"s{n:03d}" for n in range(len(structures))], enthalpies)
-
-
-def disguised(atoms: Atoms, rng: np.random.Generator) -> Atoms:
-    """The same crystal as another relaxation would leave it: supercell, rotation, translation, order, noise."""
-    supercell = make_supercell(atoms, [[1, 1, 0], [0, 1, 0], [0, int(rng.integers(2)), 1 + int(rng.integers(2))]])
-    other = supercell[rng.permutation(len(supercell))]
-    other.positions += rng.random(3) @ other.cell.array
-    other.rotate(float(rng.uniform(0, 360)), rng.normal(size=3), rotate_cell=True)
-    other.wrap()
-    other.rattle(0.004, rng=rng)
-    return other
 
 
 def perovskite(shift: float = 0.0) -> Atoms:
@@ -68,7 +58,7 @@ def test_any_disguise_is_the_same_crystal(known: Atoms) -> None:
     rng = np.random.default_rng(0)
     skewed = make_supercell(known, [[1, 2, 0], [0, 1, -1], [0, 0, 1]])
     others = [known.repeat((2, 1, 3)), skewed, mirrored(known), shaken(known, 0.04, 1)]
-    others += [disguised(atoms, rng) for atoms in (known, skewed, mirrored(known)) for _ in range(2)]
+    others += [relaxed_again(atoms, rng) for atoms in (known, skewed, mirrored(known)) for _ in range(2)]
     assert groups([known, *others]) == [list(range(len(others) + 1))]
 
 
@@ -87,7 +77,7 @@ def test_distances_do_not_depend_on_the_cell(known: Atoms) -> None:
 @pytest.mark.parametrize("copies", [(2, 2, 2), (3, 1, 2), (1, 1, 5)])
 def test_primitive_cells_are_those_before_the_supercell(known: Atoms, copies: tuple[int, int, int]) -> None:
     small = primitive_cell(known, 0.1)
-    large = primitive_cell(disguised(known.repeat(copies), np.random.default_rng(2)), 0.1)
+    large = primitive_cell(relaxed_again(known.repeat(copies), np.random.default_rng(2)), 0.1)
     assert len(large) == len(small)
     assert large.volume == pytest.approx(small.volume)
 
@@ -161,7 +151,7 @@ def test_any_order_gives_the_same_groups(seed: int, rutile: Atoms, anatase: Atom
     """Also where structures lie between others, and could be counted with either."""
     rng = np.random.default_rng(seed)
     crystals = [rutile, anatase] + [shaken(rutile, size, seed) for size in (0.15, 0.3, 0.45)]
-    structures = [disguised(atoms, rng) for atoms in crystals for _ in range(4)]
+    structures = [relaxed_again(atoms, rng) for atoms in crystals for _ in range(4)]
     enthalpies = np.round(0.008 * rng.random(len(structures)), 3)  # some equal, some out of each other's window
     names = [f"s{n:03d}" for n in range(len(structures))]
     expected = [[names[place] for place in group] for group in unite(structures, names, enthalpies.tolist())]

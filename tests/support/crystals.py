@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, make_supercell
 from ase.spacegroup import crystal
 
 
@@ -103,3 +103,14 @@ def disguised(atoms: Atoms, rng: np.random.Generator) -> Atoms:
     copy.set_cell(cell @ turn * np.sign(np.linalg.det(turn)), scale_atoms=True)
     assert len(copy) == abs(determinant) * len(atoms)
     return copy
+
+
+def relaxed_again(atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    """The same crystal as another relaxation would leave it: supercell, rotation, translation, order, noise."""
+    supercell = make_supercell(atoms, [[1, 1, 0], [0, 1, 0], [0, int(rng.integers(2)), 1 + int(rng.integers(2))]])
+    other = supercell[rng.permutation(len(supercell))]
+    other.positions += rng.random(3) @ other.cell.array
+    other.rotate(float(rng.uniform(0, 360)), rng.normal(size=3), rotate_cell=True)
+    other.wrap()
+    other.rattle(0.004, rng=rng)
+    return other
