@@ -1,26 +1,17 @@
-"""The words of the command line, made from the configuration's fields, so that TOML and options share each of them."""
+"""The verbs of the command line, and their options."""
 
 from __future__ import annotations
 
 import argparse
-import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, fields
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import NoReturn
 
 from . import __version__
+from .command_words import CAMPAIGN_SEARCH_WORDS, RELAX_WORDS, SEARCH_WORDS, SOURCE_WORDS, add_words
 from .errors import InputError, unknown
-from .search.config import SearchConfig
-
-TARGET_WORDS = ("formula_units", "min_distances", "volume_per_atom", "symmetry_operations", "space_groups")
-SOURCE_WORDS = ("num", "source", "schedule", *TARGET_WORDS, "seed_file", "pressure_gpa", "seed", "source_options")
-SETTING_WORDS = (
-    "pressure_gpa", "force_tolerance", "stress_tolerance_gpa", "max_steps", "max_seconds", "optimiser", "saddle_push",
-    "push_apart",
-)  # fmt: skip
-RELAX_WORDS = ("relaxer", *SETTING_WORDS, "relaxer_options")
-SEARCH_WORDS = (*SOURCE_WORDS, *RELAX_WORDS, "until", "early_stop_window", "out", "max_hours")
+from .mpi_jobs.submit_words import add_submit, words_passed_on
+from .search.campaign_words import CAMPAIGN_WORDS
 
 
 class _Parser(argparse.ArgumentParser):
@@ -56,22 +47,36 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         "search", "search a composition, or go on with a search", "mpirun -n 2 xtalseek search SrTiO3 -n 60 --out RUN"
     )
     _add_formula(p)
-    _add_words(p, SEARCH_WORDS)
+    add_words(p, SEARCH_WORDS)
+    _add_proposers(p)
+    p = verb(
+        "campaign",
+        "search many compositions, or go on with them; several jobs may share the folder",
+        "mpirun -n 64 xtalseek campaign compositions.txt --budget random=20,unimat=40 --rounds 3",
+    )
+    _add_campaign(p)
+    p = verb(
+        "submit",
+        "run a search or campaign on a cluster, over as many jobs as it takes",
+        "xtalseek submit RUN.toml --scheduler slurm --nodes 4 --time 12:00:00",
+    )
+    add_submit(p)
     p = verb("propose", "draw candidates without relaxing them", "xtalseek propose TiO2 -n 100 --out candidates.extxyz")
     _add_formula(p)
-    _add_words(p, SOURCE_WORDS)
+    add_words(p, SOURCE_WORDS)
     p.add_argument("--explain", action="store_true", help="print what rejected the trials, by cause and by space group")
     _add_out_file(p)
     p = verb("seed", "write an AIRSS seed for a composition", "xtalseek seed SrTiO3 --out SrTiO3.cell")
     _add_seed(p)
     p = verb("relax", "relax structures from any files", "xtalseek relax *.cif --out relaxed.extxyz")
     p.add_argument("files", nargs="+", metavar="FILE", help="structures in any format that ASE reads, or packed .res")
-    _add_words(p, RELAX_WORDS)
+    add_words(p, RELAX_WORDS)
     _add_out_file(p)
     _add_json(p)
     p = verb("status", "how far a search is, running or finished", "xtalseek status RUN")
     _add_run(p)
     p.add_argument("--watch", action="store_true", help="follow a running search until it has finished, or Ctrl-C")
+    p.add_argument("--brief", action="store_true", help="only what is done, asked for, and whether it is finished")
     _add_json(p)
     p = verb("rank", "the lowest minima, duplicates united", "xtalseek rank RUN --top 10")
     _add_run(p)
@@ -82,8 +87,13 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     p.add_argument("--png", action="store_true", help="write the plots as PNG files too, to RUN/plots/")
     p.add_argument("--figures", metavar="DIR", help="write the figures as PNG and SVG files too, for papers")
     p.add_argument("--hull", action="store_true", help="with the convex hull of its elements, as `hull` makes it")
+    text = "for a campaign: relaxed structures, or run folders: the lowest known of each composition"
+    p.add_argument("--reference", nargs="+", metavar="FILE", help=text)
     text = "for --hull: structures of the elements and of competing phases (default: known crystals of the elements)"
     p.add_argument("--references", nargs="+", metavar="FILE", help=text)
+    text = "for --hull: that of the run, once more, where it is a module:Class or reads weights from a file"
+    p.add_argument("--relaxer", metavar="NAME", help=text)
+    p.add_argument("--relaxer-options", metavar="NAME=VALUE", help="for --hull: those of the run, once more")
     p = verb(
         "compare",
         "which source finds low structures sooner, and how sure that is",
@@ -113,26 +123,14 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     p = verb("version", "the version, with --json also of what it runs on", "xtalseek version --json")
     _add_json(p)
 
+    passed: list[str] = []
+    if words[:1] and words[0] == "submit":
+        words, passed = words_passed_on(words)
     options, extra = parser.parse_known_args(words)
+    options.passed = passed
     if extra:
         raise _not_known(extra[0], options.verb, verbs.choices[options.verb])
     return options
-
-
-def given_words(options: argparse.Namespace, words: Iterable[str]) -> dict[str, Any]:
-    """Those of `words` that stand on the command line, as they were typed."""
-    typed = {name: getattr(options, name, None) for name in words}
-    return {name: value for name, value in typed.items() if value is not None}
-
-
-def default_words(words: Iterable[str]) -> dict[str, Any]:
-    """The configuration's default for each of `words`."""
-    wanted = set(words)
-    return {
-        word.name: word.default_factory() if word.default_factory is not MISSING else word.default
-        for word in fields(SearchConfig)
-        if word.name in wanted
-    }
 
 
 def _not_known(word: str, verb: str, parser: argparse.ArgumentParser) -> InputError:
@@ -147,6 +145,33 @@ def _add_formula(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", metavar="FILE.toml", help="read the words below from a file; options given here win"
     )
+
+
+def _add_campaign(parser: argparse.ArgumentParser) -> None:
+    text = "compositions: text with a formula per line, CSV with a column formula, or TOML"
+    parser.add_argument("file", nargs="?", metavar="FILE", help=text)
+    for name, word in CAMPAIGN_WORDS.items():
+        option, flag = f"--{name.replace('_', '-')}", word.example == "true"
+        if flag:
+            parser.add_argument(option, dest=name, action="store_const", const="true", help=word.help)
+        else:
+            parser.add_argument(option, dest=name, metavar=word.example, help=word.help)
+    add_words(parser, CAMPAIGN_SEARCH_WORDS)
+    _add_proposers(parser)
+    _add_standards(parser)
+
+
+def _add_standards(parser: argparse.ArgumentParser) -> None:
+    text = "relaxed structures, or run folders: the lowest known of each composition, to be beaten"
+    parser.add_argument("--reference", nargs="+", metavar="FILE", help=text)
+    text = "structures that compete on the hull, besides the elements and the campaign's own"
+    parser.add_argument("--references", nargs="+", metavar="FILE", help=text)
+    parser.add_argument("--no-hull", action="store_true", help="no formation energies: elements are not relaxed")
+
+
+def _add_proposers(parser: argparse.ArgumentParser) -> None:
+    text = "ranks that only propose, for the others to relax (default: those without a GPU where others have one)"
+    parser.add_argument("--proposers", metavar="N", help=text)
 
 
 def _add_seed(parser: argparse.ArgumentParser) -> None:
@@ -208,7 +233,7 @@ def _add_hull(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--known", nargs="+", metavar="FILE", help=text)
     text = "the plot as .png, .svg or .html, or every phase as .json"
     parser.add_argument("--out", metavar="FILE", help=text)
-    _add_words(parser, RELAX_WORDS)
+    add_words(parser, RELAX_WORDS)
     _add_json(parser)
 
 
@@ -266,47 +291,3 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", metavar="NAME=VALUE", help="of the model, as in width=128,layers=6")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
     parser.add_argument("--half", action="store_true", help="write the weights as bfloat16, half the size")
-
-
-def _add_words(parser: argparse.ArgumentParser, words: Iterable[str]) -> None:
-    for word in fields(SearchConfig):
-        if word.name not in words:
-            continue
-        about = word.metadata
-        names = [f"--{word.name.replace('_', '-')}"] + ([about["short"]] if about["short"] else [])
-        default = _shown_default(word.default)
-        text = about["help"] + (f" (default: {default})" if default and "default" not in about["help"] else "")
-        parser.add_argument(*names, dest=word.name, metavar=about["example"], help=text.replace("%", "%%"))
-
-
-def _shown_default(default: Any) -> str:
-    """A default as it would be typed; empty where there is none to show."""
-    if default is MISSING or default is None:
-        return ""
-    if isinstance(default, tuple):
-        return (", " if all(isinstance(item, str) for item in default) else "-").join(map(str, default))
-    return f"{default:g}" if isinstance(default, float) else str(default)
-
-
-def whole(option: str, text: str, low: int, example: str = "") -> int:
-    """The whole number that an option was given; raises InputError where it is none or less than `low`."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = low - 1
-    if number < low:
-        hint = f", for example {example}" if example else ""
-        raise InputError(f"{option}: cannot use {text!r}: allowed are whole numbers from {low}{hint}")
-    return number
-
-
-def positive(option: str, text: str, example: str = "") -> float:
-    """The positive number that an option was given; raises InputError where it is none."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        hint = f", for example {example}" if example else ""
-        raise InputError(f"{option}: cannot use {text!r}: allowed is a positive number{hint}")
-    return number

@@ -16,9 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .arguments import RELAX_WORDS, SEARCH_WORDS, SETTING_WORDS, SOURCE_WORDS, default_words, given_words, parse
+from .arguments import parse
+from .command_words import (
+    POTENTIAL_WORDS,
+    RELAX_WORDS,
+    SEARCH_WORDS,
+    SETTING_WORDS,
+    SOURCE_WORDS,
+    default_words,
+    given_words,
+    whole,
+)
 from .errors import InfeasibleTarget, InputError, StorageError
 from .mpi_jobs.world import World, find_world, limit_threads, share_of_cores
+from .relax.trust import require_typed
 from .search.config import SearchConfig, parse_word, read_toml, resolve
 
 if TYPE_CHECKING:
@@ -44,8 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         world = find_world()
         with world.aborting(passing=(InputError, SystemExit)):
-            # Only rank 0 speaks, and only a search or DFT has work for the other ranks.
-            if world.rank == 0 or words[:1] in (["search"], ["verify"]):
+            # Only rank 0 speaks, and only searches and DFT have work for the other ranks.
+            if world.rank == 0 or words[:1] in (["search"], ["campaign"], ["verify"]):
                 options = parse(words)
                 _VERBS[options.verb](options, world)
     except InputError as error:
@@ -67,6 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
 def search(options: argparse.Namespace, world: World) -> None:
     """`xtalseek search`."""
     config = resolve(_words(options, SEARCH_WORDS))
+    if options.config:
+        require_typed(config.relaxer, config.relaxer_options, given_words(options, RELAX_WORDS), options.config)
     if world.rank == 0:
         _warn_of_seed(config)
     threads = limit_threads(share_of_cores(world))
@@ -80,7 +93,22 @@ def search(options: argparse.Namespace, world: World) -> None:
         _print(rank_table(run, minima, top=10))
         _print(f"report: {report}")
 
-    run_search(config, world, finish, shlex.join(["xtalseek", *sys.argv[1:]]), threads)
+    run_search(config, world, finish, _command(), threads, _proposers(options))
+
+
+def campaign(options: argparse.Namespace, world: World) -> None:
+    """`xtalseek campaign`."""
+    threads = limit_threads(share_of_cores(world))
+    from .campaign import run
+
+    run(options, world, _command(), threads, _proposers(options))
+
+
+def submit(options: argparse.Namespace, world: World) -> None:
+    """`xtalseek submit`."""
+    from .submit import run_submit
+
+    _print(run_submit(options))
 
 
 def propose(options: argparse.Namespace, world: World) -> None:
@@ -90,7 +118,8 @@ def propose(options: argparse.Namespace, world: World) -> None:
     limit_threads(share_of_cores(world))
     from .formats import Frame
     from .proposals.explain import explain
-    from .search.loop import draw, make_sources
+    from .search.loop import draw
+    from .search.workshop import make_sources
     from .structure_files import format_of, write_structures
 
     format_of(options.out)
@@ -177,6 +206,20 @@ def status(options: argparse.Namespace, world: World) -> None:
 
         watch([options.run])
         return
+    if options.brief:
+        from .search.how_far import how_far
+
+        done, num, finished = how_far(options.run)
+        state = "finished" if finished else "unfinished"
+        brief = {"done": done, "num": num, "state": state}
+        _print(json.dumps(brief) if options.json else f"{done} of {num} candidates done, {state}")
+        return
+    if _is_campaign(options.run):
+        from .campaign import campaign_status
+
+        standing = campaign_status(options.run)
+        _print(json.dumps(standing.to_json(), indent=1) if options.json else "\n".join(standing.lines()))
+        return
     from .analysis import summarise
     from .search.store import load_run
 
@@ -202,6 +245,15 @@ def report(options: argparse.Namespace, world: World) -> None:
     from .analysis import write_figures, write_report
     from .search.store import load_run
 
+    if _is_campaign(options.run):
+        limit_threads(share_of_cores(world))
+        from .campaign import campaign_report
+        from .campaign_hull import Standards
+
+        typed = given_words(options, POTENTIAL_WORDS)
+        standards = Standards(options.reference or (), options.hull, options.references or (), typed=typed)
+        _print("\n".join(campaign_report(options.run, standards)))
+        return
     run = load_run(options.run)
     figure = drawing = above = None
     if options.hull:
@@ -209,7 +261,7 @@ def report(options: argparse.Namespace, world: World) -> None:
         from .analysis.hull_plot import hull_drawing, hull_figure
         from .hull import hull_of_run
 
-        found = hull_of_run(options.run, options.references)
+        found = hull_of_run(options.run, options.references, given_words(options, POTENTIAL_WORDS))
         figure, drawing = hull_figure(found), hull_drawing(found)
         above = {row.name: row.above_hull for row in found.rows}
     _print(f"report: {write_report(run, png=options.png, hull=figure, above_hull=above)}")
@@ -280,7 +332,7 @@ def train(options: argparse.Namespace, world: World) -> None:
 
 def verify(options: argparse.Namespace, world: World) -> None:
     """`xtalseek verify`."""
-    command, threads = shlex.join(["xtalseek", *sys.argv[1:]]), limit_threads(share_of_cores(world))
+    command, threads = _command(), limit_threads(share_of_cores(world))
     from .verify import run_verification
 
     comparison = run_verification(options, world, command, threads)
@@ -292,8 +344,12 @@ def version(options: argparse.Namespace, world: World) -> None:
     """`xtalseek version`."""
     from .search.provenance import provenance
 
-    found = provenance(shlex.join(["xtalseek", *sys.argv[1:]]), world.size, share_of_cores(world))
+    found = provenance(_command(), world.size, share_of_cores(world))
     _print(json.dumps(found, indent=1) if options.json else f"xtalseek {__version__}")
+
+
+def _is_campaign(folder: str) -> bool:
+    return (Path(folder) / "campaign.toml").is_file()
 
 
 def _warn_of_seed(config: SearchConfig) -> None:
@@ -303,6 +359,14 @@ def _warn_of_seed(config: SearchConfig) -> None:
 
         for line in parse_seed(config.seed_text, config.label or "seed").warnings:
             sys.stderr.write(f"{config.seed_file}: {line}\n")
+
+
+def _command() -> str:
+    return shlex.join(["xtalseek", *sys.argv[1:]])
+
+
+def _proposers(options: argparse.Namespace) -> int | None:
+    return None if options.proposers is None else whole("--proposers", options.proposers, 0)
 
 
 def _words(options: argparse.Namespace, allowed: Iterable[str]) -> dict[str, Any]:
@@ -319,7 +383,7 @@ def _print(text: str) -> None:
 _VERBS = {
     call.__name__: call
     for call in (
-        *(search, propose, seed, relax, status, rank, report),
+        *(search, campaign, submit, propose, seed, relax, status, rank, report),
         *(compare, hull, export, verify, evaluate, train, version),
     )
 }

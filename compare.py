@@ -11,7 +11,7 @@ from pathlib import Path
 from .analysis.comparison import Comparison, compare_runs
 from .analysis.comparison_plots import write_comparison_figures
 from .analysis.comparison_report import write_comparison_report
-from .arguments import positive
+from .command_words import positive
 from .errors import InputError, unknown
 from .files import write_atomic
 from .search.store import load_run

@@ -14,7 +14,7 @@ from ase import Atoms
 
 from .analysis.assignment import Samples, assign, compositions, sample_name
 from .analysis.evaluation import Evaluation, evaluate_samples
-from .arguments import positive, whole
+from .command_words import positive, whole
 from .dataset_csv import SMALLEST_VOLUME
 from .datasets import Dataset, read_dataset
 from .errors import InputError

@@ -128,10 +128,11 @@ def as_frame(structure: Atoms | Structure, name: str = "") -> Frame:
 
 def energy_of(atoms: Atoms) -> float | None:
     """The energy (eV) of a finished calculation of these very atoms; None without one. Computes nothing."""
-    if atoms.calc is None or atoms.calc.calculation_required(atoms, ["energy"]):
+    # Not `get_potential_energy`: a calculator that a file brought along, such as CASTEP's, would start its program.
+    energy = getattr(atoms.calc, "results", {}).get("energy")
+    if not isinstance(energy, int | float | np.integer | np.floating) or not math.isfinite(energy):
         return None
-    energy = float(atoms.get_potential_energy())
-    return energy if math.isfinite(energy) else None
+    return None if atoms.calc.calculation_required(atoms, ["energy"]) else float(energy)
 
 
 def frame_of(record: Record, space_group: str = "", times_found: int = 1) -> Frame | None:

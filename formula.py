@@ -11,6 +11,8 @@ from ase.data import chemical_symbols
 
 from .errors import InputError, unknown
 
+MAX_FORMULA_ATOMS = 1_000_000
+"""In one formula unit; more is a slip, and numbers of many digits take long."""
 ELEMENTS = tuple(chemical_symbols[1:104])
 """Symbols of hydrogen to lawrencium."""
 
@@ -27,14 +29,14 @@ def parse_formula(formula: str) -> dict[str, int]:
 
 @lru_cache(maxsize=1024)
 def _parsed(formula: str) -> Mapping[str, int]:
-    shown = f"formula {formula!r}"
+    shown = f"formula {formula!r}" if len(formula) <= 200 else f"formula {formula[:60]!r}..."
     example = "write element symbols and whole numbers, for example SrTiO3 or Ca(OH)2"
-    tokens = re.findall(r"([A-Z][a-z]*|\(|\))(\d*)", formula)
+    tokens = re.findall(r"([A-Z][a-z]*|\(|\))([0-9]*)", formula)
     if not tokens or "".join(symbol + digits for symbol, digits in tokens) != formula:
         raise InputError(f"{shown} is not a formula: {example}")
     groups: list[dict[str, int]] = [{}]
     for symbol, digits in tokens:
-        count = int(digits or 1)
+        count = int(digits or 1) if len(digits) < 10 else MAX_FORMULA_ATOMS + 1
         if count == 0 or (symbol == "(" and digits):
             raise InputError(f"{shown}: {symbol}{digits} counts nothing: {example}")
         if symbol == "(":
@@ -52,6 +54,8 @@ def _parsed(formula: str) -> Mapping[str, int]:
             raise InputError(f"{shown} is not a formula: {example}")
         for element, atoms in inner.items():
             groups[-1][element] = groups[-1].get(element, 0) + atoms * count
+        if sum(groups[-1].values()) > MAX_FORMULA_ATOMS:
+            raise InputError(f"{shown} has more than {MAX_FORMULA_ATOMS} atoms: {example}")
     if len(groups) > 1:
         raise InputError(f"{shown} opens a bracket that is never closed: {example}")
     return groups[0]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ase import Atoms
 from ase.data import covalent_radii
@@ -18,17 +19,18 @@ from .analysis.hull_plot import FORMATS, hull_image
 from .analysis.hull_table import Entry, Hull, hull_of
 from .analysis.minima import Minimum, find_minima
 from .analysis.stability import Phase
-from .arguments import RELAX_WORDS, SETTING_WORDS, default_words, given_words
+from .command_words import RELAX_WORDS, SETTING_WORDS, default_words, given_words
 from .datasets import read_dataset
 from .errors import InputError, unknown
 from .files import write_atomic
-from .formula import ELEMENTS
 from .records import Record, Status
 from .references import Method, element_structures, relaxed
 from .relax import RelaxSettings
 from .relax.guards import SUSPICIOUS_RATIO, closest_contact
+from .relax.trust import require_typed
 from .relax.vacuum import dimensions
 from .search.config import parse_word
+from .search.enumeration import parse_system
 from .search.store import CONFIG_FILE, Run, load_run
 
 REFERENCE = "reference"
@@ -42,38 +44,25 @@ def run_hull(options: argparse.Namespace) -> Hull:
     Raises
     ------
     InputError : a word or file that cannot be used, told before anything is relaxed where that is possible; runs made
-        with different potentials or settings; an element without a reference.
+        with different potentials or settings, or with one that `require_typed` wants typed; an element without a
+        reference.
     """
     elements = parse_system(options.system)
     out = None if options.out is None else _checked_out(Path(options.out), elements)
     runs = [load_run(path) for path in options.runs]
     method = _method(options, runs)
+    if runs:
+        require_typed(method.relaxer, method.options, given_words(options, RELAX_WORDS), str(runs[0].path))
     for run in runs:
         _require_within(elements, run)
     entries, notes = _searched(runs), _silent_runs(runs)
-    stored, starts = _given_references(options.references or [], method, elements)
-    entries += stored
-    starts += _elements(elements, [entry.atoms for entry in stored] + [atoms for _, atoms, _ in starts])
     cache = None if options.cache is None else Path(options.cache)
-    try:
-        records = relaxed([(name, atoms) for name, atoms, _ in starts], method, cache)
-    except OSError as error:
-        raise InputError(
-            f"references cannot be kept in {error.filename!r} ({error.strerror}): give another --cache"
-        ) from error
-    for record, (_, _, origin) in zip(records, starts, strict=True):
-        if record.relaxation.status is Status.CONVERGED:
-            entries += _reference(record, origin)
-        else:
-            notes.append(
-                f"reference {record.candidate.target}: {record.relaxation.status}, {record.relaxation.message}"
-            )
-    for symbol in _lost(elements, entries):
-        entries += _fallen_apart(symbol, records, notes)
+    standing, said = reference_entries(elements, options.references or [], method, cache, entries)
+    entries, notes = entries + standing, notes + said
     entries = _named_apart(entries)
     if lost := _lost(elements, entries):
-        said = "".join(f"; {note}" for note in notes)
-        raise InputError(f"no structure of {lost[0]} that is relaxed by {method.relaxer}: {_GIVE}{said}")
+        told = "".join(f"; {note}" for note in notes)
+        raise InputError(f"no structure of {lost[0]} that is relaxed by {method.relaxer}: {_GIVE}{told}")
     pressure = method.settings.pressure_gpa
     words = f"All enthalpies by {method.relaxer}" + (f" at {pressure:g} GPa" if pressure else "")
     hull = replace(hull_of(entries, elements, words, notes), generated=_generated(runs, entries, options.known))
@@ -81,6 +70,49 @@ def run_hull(options: argparse.Namespace) -> Hull:
         suffix = out.suffix.lower().lstrip(".")
         write_atomic(out, json.dumps(hull.to_json(), indent=1) + "\n" if suffix == "json" else hull_image(hull, suffix))
     return hull
+
+
+def reference_entries(
+    elements: Sequence[str],
+    paths: Sequence[str],
+    method: Method,
+    cache: Path | None,
+    searched: Sequence[Entry] = (),
+    *,
+    optional: bool = False,
+) -> tuple[list[Entry], list[str]]:
+    """Relaxed structures that a hull of these elements stands on, and notes on those that did not converge.
+
+    Parameters
+    ----------
+    paths : structures and run folders of the user's; of elements that are not among them, known crystals are taken.
+    cache : where relaxed references are kept; None: `references.default_cache()`.
+    searched : what competes with them; an element of which there is none to be had here may be among it.
+    optional : an element of which no crystal is known is passed over.
+
+    Raises
+    ------
+    InputError : a file that cannot be used, an element of which no crystal is known, a cache that cannot be written.
+    """
+    entries, starts = _given_references(paths, method, elements)
+    starts += _elements(elements, [entry.atoms for entry in entries] + [atoms for _, atoms, _ in starts], optional)
+    try:
+        records = relaxed([(name, atoms) for name, atoms, _ in starts], method, cache)
+    except OSError as error:
+        raise InputError(
+            f"references cannot be kept in {error.filename!r} ({error.strerror}): give another --cache"
+        ) from error
+    notes: list[str] = []
+    for record, (_, _, origin) in zip(records, starts, strict=True):
+        if record.relaxation.status is Status.CONVERGED:
+            entries += _reference(record, origin)
+        else:
+            notes.append(
+                f"reference {record.candidate.target}: {record.relaxation.status}, {record.relaxation.message}"
+            )
+    for symbol in _lost(elements, [*searched, *entries]):
+        entries += _fallen_apart(symbol, records, notes)
+    return entries, notes
 
 
 def _generated(runs: Sequence[Run], entries: Sequence[Entry], known: Sequence[str] | None) -> dict[str, GeneratedSet]:
@@ -92,32 +124,22 @@ def _generated(runs: Sequence[Run], entries: Sequence[Entry], known: Sequence[st
     return generated_sets(runs, phases, None if known is None else read_dataset(list(known)).structures)
 
 
-def hull_of_run(run: str, references: Sequence[str] | None = None) -> Hull:
+def hull_of_run(run: str, references: Sequence[str] | None = None, typed: Mapping[str, Any] | None = None) -> Hull:
     """The hull that a search's minima stand on: of its own elements, references relaxed as the run was.
+
+    Parameters
+    ----------
+    run : folder.
+    references : as of `xtalseek hull`.
+    typed : `relaxer` and `relaxer_options` where the user gave them, too: see `require_typed`.
 
     Raises
     ------
     InputError : as `run_hull`.
     """
     system = "-".join(load_run(run).config.target.composition)
-    words = {"system": system, "runs": [run], "references": references}
+    words = {"system": system, "runs": [run], "references": references, **(typed or {})}
     return run_hull(argparse.Namespace(**words, cache=None, known=None, out=None))
-
-
-def parse_system(text: str) -> tuple[str, ...]:
-    """The elements of a chemical system such as Sr-Ti-O.
-
-    Raises
-    ------
-    InputError : fewer than two elements, one named twice, or an unknown one.
-    """
-    elements = tuple(part.strip() for part in text.split("-"))
-    for symbol in elements:
-        if symbol not in ELEMENTS:
-            raise unknown(f"element in system {text!r}:", symbol, ELEMENTS, allowed_text="symbols joined by hyphens")
-    if len(elements) < 2 or len(set(elements)) < len(elements):
-        raise InputError(f"system {text!r}: name two or more different elements, for example Sr-Ti-O")
-    return elements
 
 
 def _checked_out(path: Path, elements: Sequence[str]) -> Path:
@@ -214,13 +236,13 @@ def _lowest(minima: Iterable[Minimum]) -> list[Minimum]:
     return list(found.values())
 
 
-def _elements(elements: Sequence[str], given: Sequence[Atoms]) -> list[tuple[str, Atoms, str]]:
+def _elements(elements: Sequence[str], given: Sequence[Atoms], optional: bool) -> list[tuple[str, Atoms, str]]:
     """Known structures of the elements of which none is given."""
     have = {symbols.pop() for atoms in given if len(symbols := set(atoms.get_chemical_symbols())) == 1}
     starts = []
     for symbol in elements:
         known = [] if symbol in have else element_structures(symbol)
-        if symbol not in have and not known:
+        if symbol not in have and not known and not optional:
             raise InputError(f"no structure of {symbol} is known to start from: {_GIVE}")
         starts += [(name, atoms, _KNOWN) for name, atoms in known]
     return starts

@@ -149,6 +149,8 @@ def relaxed(structures: Sequence[tuple[str, Atoms]], method: Method, cache: Path
     InputError : an unknown relaxer, or elements that it does not know.
     OSError : the cache cannot be written.
     """
+    if not structures:
+        return []
     identity = json.dumps(method.identity, indent=1, sort_keys=True, default=str)
     folder = (default_cache() if cache is None else cache) / _hash(identity)
     files = [folder / f"{atoms.get_chemical_formula()}-{_hash(_text(atoms))}.json" for _, atoms in structures]
@@ -175,7 +177,7 @@ def _record(name: str, atoms: Atoms, relaxation: Relaxation) -> Record:
 def _load(file: Path) -> Record | None:
     try:
         return record_from_json(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, KeyError, TypeError, ValueError):  # not there, or not ours: relaxed again
+    except (OSError, KeyError, TypeError, ValueError, RecursionError):  # not there, or not ours: relaxed again
         return None
 
 

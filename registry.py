@@ -34,6 +34,8 @@ def load_attribute(path: str, what: str) -> Any:
     InputError : the module or the attribute does not exist; the line names the package to install where known.
     """
     module_name, _, attribute = path.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
+        raise InputError(f"{what}: {path!r} is not written as module:attribute, such as ase.calculators.emt:EMT")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from ase.db import connect
 from ase.io import read
 
@@ -18,6 +20,8 @@ from .res_files import ResError, read_res
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+_LONGEST_NAME = 200
+_POSCARS = ("POSCAR", "CONTCAR")
 _READABLE_SUFFIXES = (".cif", ".res", ".extxyz", ".xyz", ".vasp", ".poscar", ".cell", ".xsf", ".traj", ".db", ".json")
 
 
@@ -26,10 +30,15 @@ def require_periodic(atoms: Atoms, name: str) -> None:
 
     Raises
     ------
-    InputError : it has no atoms, no cell, or is not periodic in all three directions.
+    InputError : it has no atoms, atoms of no element or without a place, no cell, or is not periodic in all three
+        directions.
     """
     if len(atoms) == 0:
         raise InputError(f"structure {name!r} has no atoms")
+    if not ((atoms.numbers > 0) & (atoms.numbers < len(chemical_symbols))).all():
+        raise InputError(f"structure {name!r} has atoms of no element: give each an element's symbol")
+    if not np.isfinite(atoms.positions).all():
+        raise InputError(f"structure {name!r} has atoms without a place: give finite coordinates")
     if not atoms.pbc.all() or not math.isfinite(atoms.cell.volume) or abs(atoms.cell.volume) < 1e-6:
         raise InputError(f"structure {name!r} is not periodic in all directions: give it a cell with three vectors")
 
@@ -64,7 +73,7 @@ def read_structures(paths: Iterable[str | Path | Atoms | Structure]) -> list[tup
         for file in _files_in(Path(given)):
             images = _images(file)
             for number, image in enumerate(images, start=1):
-                own = str(image.info.get("name", "")).strip()
+                own = one_line(image.info.get("name", ""))[:_LONGEST_NAME]
                 name = own or (f"{file.stem}-{number:06d}" if len(images) > 1 else file.stem)
                 image.info["name"] = name
                 structures.append((name, _checked(image, f"{name} in {file}")))
@@ -89,8 +98,7 @@ def _checked(image: Atoms, name: str) -> Atoms:
 def _files_in(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    poscars = ("POSCAR", "CONTCAR")
-    files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in _READABLE_SUFFIXES or p.name.startswith(poscars)]
+    files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in _READABLE_SUFFIXES or p.name.startswith(_POSCARS)]
     if not files:
         raise InputError(f"folder {str(path)!r} holds no structure files ({', '.join(_READABLE_SUFFIXES)} or POSCAR)")
     return files
@@ -114,10 +122,23 @@ def _images(file: Path) -> list[Atoms]:
 
 
 def _ase_images(file: Path) -> list[Atoms]:
+    suffix = file.suffix.lower()
+    if suffix in (".xyz", ".extxyz", ".vasp", ".poscar") or file.name.startswith(_POSCARS):
+        _require_counted(file.read_text(encoding="utf-8", errors="replace").split("\n"), "xyz" in suffix)
     # Plain .xyz files are read as extended ones. do_not_split_by_at_sign: a file may be called a@b.cif.
-    format = "extxyz" if file.suffix.lower() in (".xyz", ".extxyz") else None
+    format = "extxyz" if suffix in (".xyz", ".extxyz") else None
     images: Any = read(file, index=slice(None), format=format, do_not_split_by_at_sign=True)
     return list(images)
+
+
+def _require_counted(lines: Sequence[str], is_xyz: bool) -> None:
+    """Refuse more atoms than lines, which ASE would make room for, or wait for at the end of the file."""
+    stated = [line.split() for line in lines] if is_xyz else [" ".join(lines[5:7]).split()]
+    for words in stated:
+        numbers = [word for word in words if word.isdecimal()]
+        alone = len(numbers) == len(words) == 1 or not is_xyz
+        if alone and any(len(number) > 12 or int(number) > len(lines) for number in numbers):
+            raise ValueError(f"it says that it has {max(numbers, key=len)[:20]} atoms, and has {len(lines)} lines")
 
 
 def _database_images(file: Path) -> list[Atoms]:
@@ -153,5 +174,7 @@ _READERS = {".res": _res_images, ".cif": _cif_images, ".db": _database_images}
 
 def _require_ordered(atoms: Atoms, name: str) -> None:
     occupancies = atoms.info.get("occupancy") or {}
-    if any(share < 0.999 for site in occupancies.values() for share in site.values()):
+    shares = [share for site in occupancies.values() for share in site.values()]
+    # CIF's "?" stays text.
+    if not all(isinstance(share, int | float) and share >= 0.999 for share in shares):
         raise InputError(f"structure {name!r} has partly occupied sites: give an ordered structure")

@@ -19,7 +19,7 @@ from ase.parallel import DummyMPI
 from ase.parallel import world as ase_world
 
 from .analysis import find_minima
-from .arguments import positive, whole
+from .command_words import positive, whole
 from .errors import InputError
 from .files import write_atomic
 from .mpi_jobs.world import World, ranks_started

@@ -6,7 +6,6 @@ minima are united anew only as often as that costs little.
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -14,9 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from ..records import Record, record_from_json
+from ..records import Record
 from ..search.progress import LINE_EVERY_SECONDS, duration
-from ..search.store import CONFIG_FILE, JOURNAL_FOLDER, Run, load_run
+from ..search.store import CONFIG_FILE, JOURNAL_FOLDER, Run, load_run, read_line
 from .columns import aligned
 from .findings import SourceRow, source_rows
 from .minima import Minimum, find_minima
@@ -65,9 +64,8 @@ class Follower:
         whole, newline, rest = text.rpartition(b"\n")
         self._read[file] = self._read.get(file, 0) + len(whole) + len(newline)
         for line in whole.splitlines():
-            try:
-                record = record_from_json(json.loads(line))
-            except (KeyError, TypeError, ValueError):
+            record = read_line(line + b"\n")
+            if record is None:
                 self._unreadable += 1
             else:
                 self._records.setdefault((record.candidate.source, record.candidate.index), record)

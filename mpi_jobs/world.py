@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -11,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, StorageError
 
 _SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 """Ranks started, as MPICH, Open MPI and Slurm's srun tell every rank."""
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -34,26 +36,46 @@ class World:
 
     @contextmanager
     def aborting(self, passing: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
-        """End the whole job, with the traceback, where one rank fails: the others would wait for it for ever.
+        """End the whole job, and say why, where one rank fails: the others would wait for it for ever.
 
         Parameters
         ----------
         passing : what all ranks raise together, and each may handle as a process on its own does.
+
+        Raises
+        ------
+        StorageError : in a process on its own, also where a report or the like could not be written.
         """
         try:
             yield
         except passing:
             raise
-        except BaseException:
-            if self.comm is None:
-                raise
-            self.abort()
+        except BaseException as error:
+            if self.comm is not None:
+                self.abort()
+            if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+                raise _told(error) from error
+            raise
 
     def abort(self) -> None:
-        """Print the exception in hand and kill every rank."""
-        sys.stderr.write(f"rank {self.rank} failed, the job ends:\n{traceback.format_exc()}")
+        """Print the exception in hand, in one line where it is the disk's, and kill every rank."""
+        error = sys.exception()
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            error = _told(error)
+        if isinstance(error, StorageError):
+            sys.stderr.write(f"xtalseek: {error}\n")
+        else:
+            sys.stderr.write(f"rank {self.rank} failed, the job ends:\n{traceback.format_exc()}")
         sys.stderr.flush()
         self.comm.Abort(1)
+        os._exit(1)  # Abort may come back before the launcher has ended this process
+
+
+def _told(error: OSError) -> StorageError:
+    """What is to be said of a disk that failed while something was written that others can make anew."""
+    return StorageError(
+        f"cannot write a file ({error.strerror}): the journal is safe; make room and give the same command again"
+    )
 
 
 def ranks_started(environment: Mapping[str, str]) -> int | None:
@@ -99,6 +121,14 @@ def share_of_cores(world: World) -> int:
         neighbours = node.allgather(mine)
         node.Free()
     return max(1, len(mine) // sum(1 for cores in neighbours if cores & mine))
+
+
+def on_this_node(world: World) -> tuple[int, int]:
+    """A number that the ranks of this node share (the lowest rank of them), and this rank's place among them."""
+    node = world.comm.Split_type(_shared_memory())
+    found = node.bcast(world.rank), node.rank
+    node.Free()
+    return found
 
 
 def _shared_memory() -> int:

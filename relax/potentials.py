@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -102,9 +103,7 @@ def load_potential(name: str, options: Mapping[str, Any]) -> Potential:
     repulsion = options.get("repulsion")
     if repulsion not in (None, True, False):
         raise InputError(f"relaxer option repulsion: {repulsion!r} is neither true nor false")
-    factory = (
-        potentials.get(name) if name in potentials or ":" not in name else load_attribute(name, f"relaxer {name!r}")
-    )
+    factory = potentials.get(name) if name in potentials or ":" not in name else _factory(name)
     try:
         # Several packages greet the user on standard output, which belongs to the results.
         with contextlib.redirect_stdout(io.StringIO()):
@@ -123,6 +122,20 @@ def load_potential(name: str, options: Mapping[str, Any]) -> Potential:
         made = Potential(name, AseEvaluator(made), covalent_radii)
     if repulsion or (repulsion is None and made.learned):
         return replace(made, evaluator=Repulsion(made.evaluator, made.contact_radii))
+    return made
+
+
+def _factory(name: str) -> Callable[..., Any]:
+    """What "module:Class" stands for; nothing is called that is no calculator's class and no Python function."""
+    found = load_attribute(name, f"relaxer {name!r}")
+    is_class = isinstance(found, type) and issubclass(found, BaseCalculator)
+    if not (is_class or inspect.isfunction(found)):
+        kind = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
+        raise InputError(
+            f"relaxer {name!r} is not an ASE calculator but {kind}: give a class derived from "
+            "ase.calculators.calculator.Calculator, or a function that makes a calculator or a Potential"
+        )
+    made: Callable[..., Any] = found
     return made
 
 

@@ -6,10 +6,9 @@ It reads finished relaxations only, and lives where candidates are handed out: o
 from __future__ import annotations
 
 import zlib
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, count
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -38,6 +37,9 @@ class Order(Protocol):
 
     def learn(self, finished: Finished, good: bool) -> None:
         """Take note of a finished relaxation, and whether it found something."""
+
+    def skip(self, finished: Finished) -> None:
+        """Never hand out what was finished before; told before anything is handed out."""
 
 
 class Budget:
@@ -78,6 +80,11 @@ class Budget:
         self._order.learn(finished, good)
         self._enough = self.found.enough(self._until)
 
+    def resume(self, finished: Finished) -> None:
+        """Take note of a relaxation that was finished before this search was gone on with, in order of finishing."""
+        self._order.skip(finished)
+        self.done(finished)
+
     def _parent(self, assignment: Assignment) -> Parent | None:
         """One of the lowest minima, by random numbers of the candidate's own."""
         lowest = [known.lowest for known in self.found.minima[:PARENTS]]
@@ -93,32 +100,41 @@ class Budget:
 class FixedOrder:
     """Candidates in a given order; those of a source that is not ready wait until it is, or nothing else is left."""
 
-    def __init__(self, pending: Iterable[Assignment]) -> None:
-        self._pending, self._waiting = deque(pending), deque[Assignment]()
+    def __init__(self, assignments: Iterable[Assignment]) -> None:
+        self._assignments, self._waiting = iter(assignments), deque[Assignment]()
+        self._finished: defaultdict[str, set[int]] = defaultdict(set)
 
     def next(self, ready: Callable[[str], bool]) -> Assignment | None:
         """The first that waits, or the first of a source that is ready."""
         if self._waiting and ready(self._waiting[0].source):
             return self._waiting.popleft()
-        while self._pending:
-            first = self._pending.popleft()
-            if ready(first.source):
-                return first
-            self._waiting.append(first)
+        for assignment in self._assignments:
+            if assignment.index in self._finished[assignment.source]:
+                self._finished[assignment.source].discard(assignment.index)
+            elif ready(assignment.source):
+                return assignment
+            else:
+                self._waiting.append(assignment)
         return self._waiting.popleft() if self._waiting else None
 
     def learn(self, finished: Finished, good: bool) -> None:
         """The order is fixed."""
 
+    def skip(self, finished: Finished) -> None:
+        """See `Order`."""
+        self._finished[finished.source].add(finished.index)
+
 
 @dataclass
 class _Tally:
-    """What a source has done so far; seconds of drawing and relaxing."""
+    """What a source has done so far; seconds of drawing and relaxing. `before` : indices of an earlier session."""
 
     drawn: int = 0
     finished: int = 0
     good: int = 0
     seconds: float = 0.0
+    next_index: int = 0
+    before: set[int] = field(default_factory=set)
 
 
 class AdaptiveOrder:
@@ -129,24 +145,23 @@ class AdaptiveOrder:
 
     Parameters
     ----------
-    sources : in turn they draw `TRIALS` candidates first. taken : indices of each that are finished already.
-    first : number of the next candidate. left : how many may still be drawn. seed : of the run.
+    sources : in turn they draw `TRIALS` candidates first. num : how many may be drawn in all. seed : of the run.
     """
 
-    def __init__(
-        self, sources: Sequence[str], taken: Mapping[str, Collection[int]], first: int, left: int, seed: int
-    ) -> None:
-        self._known = {source: _Tally(drawn=len(taken.get(source, ()))) for source in sources}
-        self._free = {source: _not_in(set(taken.get(source, ()))) for source in sources}
-        self._number, self._left, self._seed = first, left, seed
+    def __init__(self, sources: Sequence[str], num: int, seed: int) -> None:
+        self._known = {source: _Tally() for source in sources}
+        self._number, self._left, self._seed = 0, num, seed
 
     def next(self, ready: Callable[[str], bool]) -> Assignment | None:
         """A candidate of the source that is drawn; its lowest index that is not taken."""
         if self._left <= 0:
             return None
         source = self._choose([name for name in self._known if ready(name)] or list(self._known))
-        self._known[source].drawn += 1
-        assignment = Assignment(self._number, source, next(self._free[source]))
+        known = self._known[source]
+        while known.next_index in known.before:
+            known.next_index += 1
+        assignment = Assignment(self._number, source, known.next_index)
+        known.drawn, known.next_index = known.drawn + 1, known.next_index + 1
         self._number, self._left = self._number + 1, self._left - 1
         return assignment
 
@@ -156,6 +171,13 @@ class AdaptiveOrder:
         known.finished += 1
         known.good += good
         known.seconds += finished.seconds
+
+    def skip(self, finished: Finished) -> None:
+        """See `Order`."""
+        known = self._known[finished.source]
+        known.before.add(finished.index)
+        known.drawn += 1
+        self._number, self._left = max(self._number, finished.number + 1), self._left - 1
 
     def _choose(self, names: Sequence[str]) -> str:
         untried = [name for name in names if self._known[name].drawn < TRIALS]
@@ -167,9 +189,3 @@ class AdaptiveOrder:
         typical = max(seconds / max(finished, 1), 1e-9)
         rates = {name: rng.gamma(1 + k.good) / (typical + k.seconds) for name, k in self._known.items()}
         return max(names, key=lambda name: rates[name])
-
-
-def _not_in(taken: Collection[int]) -> Iterator[int]:
-    """The whole numbers from 0 that are not in `taken`, rising."""
-    end = max(taken, default=-1) + 1
-    return chain((i for i in range(end) if i not in taken), count(end))

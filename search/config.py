@@ -3,116 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, unknown
+from ..formats import safe_name
 from ..formula import pair_key
 from ..records import Target
 from ..relax.contract import RelaxSettings
 from ..relax.optimisers import DEFAULT, OPTIMISERS
 from .completeness import StoppingRule, parse_rule
 from .schedule import EQUAL, Assignment, fixed_order, shares
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("text")
-    return value.strip()
-
-
-def _lines(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("text")
-    return value
-
-
-def _whole(low: int) -> Callable[[Any], int]:
-    def parse(value: Any) -> int:
-        number = float(value) if isinstance(value, str) else value
-        if isinstance(number, bool) or number != int(number) or number < low:
-            raise ValueError(f"a whole number from {low} up")
-        return int(number)
-
-    return parse
-
-
-def _one_of(names: Iterable[str]) -> Callable[[Any], str]:
-    def parse(value: Any) -> str:
-        if value not in names:
-            raise ValueError(f"one of {', '.join(names)}")
-        return str(value)
-
-    return parse
-
-
-def _real(value: Any) -> float:
-    if isinstance(value, bool) or not math.isfinite(float(value)):
-        raise ValueError("a finite number")
-    return float(value)
-
-
-def _positive(value: Any) -> float:
-    if isinstance(value, bool) or not 0 < float(value) < math.inf:
-        raise ValueError("a number above zero")
-    return float(value)
-
-
-def _not_negative(value: Any) -> float:
-    if isinstance(value, bool) or not 0 <= float(value) < math.inf:
-        raise ValueError("zero or a number above")
-    return float(value)
-
-
-def _range(parse_end: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, Any]]:
-    def parse(value: Any) -> tuple[Any, Any]:
-        parts = value.split("-") if isinstance(value, str) else value
-        parts = list(parts) if isinstance(parts, list | tuple) else [parts]
-        if len(parts) not in (1, 2):
-            raise ValueError("a number, or a range")
-        return parse_end(parts[0]), parse_end(parts[-1])
-
-    return parse
-
-
-def _items(parse_item: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
-    def parse(value: Any) -> tuple[Any, ...]:
-        parts = value.split(",") if isinstance(value, str) else value
-        parts = list(parts) if isinstance(parts, list | tuple) else [parts]
-        return tuple(parse_item(part.strip() if isinstance(part, str) else part) for part in parts)
-
-    return parse
-
-
-def _table(parse_value: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
-    def parse(value: Any) -> dict[str, Any]:
-        if isinstance(value, str):
-            pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-            if not all(equals for _, equals, _ in pairs):
-                raise ValueError("name=value pairs")
-            value = {key.strip(): text.strip() for key, _, text in pairs}
-        if not isinstance(value, Mapping):
-            raise ValueError("name=value pairs")
-        return {str(key): parse_value(item) for key, item in value.items()}
-
-    return parse
-
-
-def _option_value(value: Any) -> Any:
-    """A plug-in's option: on the command line numbers, true and false are written as in JSON, all else is text."""
-    if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except json.JSONDecodeError:
-            return value
-    return value
+from .toml import toml_key, toml_value
+from .values import (
+    interval,
+    many_lines,
+    not_negative,
+    one_line,
+    one_of,
+    option_value,
+    positive,
+    real,
+    several,
+    table,
+    whole,
+)
 
 
 def _word(parse: Callable[[Any], Any], default: Any, example: str, text: str, short: str = "") -> Any:
@@ -130,65 +49,70 @@ class SearchConfig:
     Construct it with `resolve`, which reads either form of each value and names the field that is wrong.
     """
 
-    formula: str = field(metadata={"parse": _text, "example": "SrTiO3", "help": "one formula unit", "short": ""})
-    num: int = _word(_whole(1), 100, "100", "number of candidates in all", short="-n")
+    formula: str = field(metadata={"parse": one_line, "example": "SrTiO3", "help": "one formula unit", "short": ""})
+    num: int = _word(whole(1), 100, "100", "number of candidates in all", short="-n")
     source: tuple[str, ...] = _word(
-        _items(_text), ("random",), "random", "ways of proposing: random, unimat, substitution, shake"
+        several(one_line), ("random",), "random", "ways of proposing: random, unimat, substitution, shake"
     )
     schedule: str = _word(
-        _text, EQUAL, "random=3,unimat=1", "how sources share: equal, adaptive (to what each finds), or weights"
+        one_line, EQUAL, "random=3,unimat=1", "how sources share: equal, adaptive (to what each finds), or weights"
     )
-    formula_units: tuple[int, int] = _word(_range(_whole(1)), (1, 4), "1-4", "formula units in a cell")
+    formula_units: tuple[int, int] = _word(interval(whole(1)), (1, 4), "1-4", "formula units in a cell")
     relaxer: str = _word(
-        _text, "chgnet", "chgnet", "potential by name, such as chgnet, or any ASE calculator as module:Class"
+        one_line, "chgnet", "chgnet", "potential by name, such as chgnet, or any ASE calculator as module:Class"
     )
-    seed_file: str = _word(_text, "", "X.cell", "an AIRSS seed that takes the place of the formula and its constraints")
-    pressure_gpa: float = _word(_real, 0.0, "10", "external pressure in GPa")
-    seed: int = _word(_whole(0), 0, "0", "the same seed draws the same candidates")
-    out: str = _word(_text, "", "RUN", "run folder; the same command on it resumes (default: runs/FORMULA)")
-    max_hours: float | None = _word(_positive, None, "12", "end cleanly after so many hours")
+    seed_file: str = _word(
+        one_line, "", "X.cell", "an AIRSS seed that takes the place of the formula and its constraints"
+    )
+    pressure_gpa: float = _word(real, 0.0, "10", "external pressure in GPa")
+    seed: int = _word(whole(0), 0, "0", "the same seed draws the same candidates")
+    out: str = _word(one_line, "", "RUN", "run folder; the same command on it resumes (default: runs/FORMULA)")
+    max_hours: float | None = _word(positive, None, "12", "end cleanly after so many hours")
     min_distances: Mapping[str, float] = _word(
-        _table(_positive), {}, "Ti-O=1.7,O-O=2.2", "closest distances in Å that are proposed (default: from radii)"
+        table(positive), {}, "Ti-O=1.7,O-O=2.2", "closest distances in Å that are proposed (default: from radii)"
     )
     volume_per_atom: tuple[float, float] | None = _word(
-        _range(_positive), None, "10-13", "volume in Å^3/atom that is proposed (default: from radii)"
+        interval(positive), None, "10-13", "volume in Å^3/atom that is proposed (default: from radii)"
     )
     symmetry_operations: tuple[int, int] = _word(
-        _range(_whole(1)), (1, 48), "2-4", "symmetry operations of the primitive cell that are proposed"
+        interval(whole(1)), (1, 48), "2-4", "symmetry operations of the primitive cell that are proposed"
     )
     space_groups: tuple[int, ...] = _word(
-        _items(_whole(1)), (), "221,225", "space groups that are proposed, by number (default: any)"
+        several(whole(1)), (), "221,225", "space groups that are proposed, by number (default: any)"
     )
-    force_tolerance: float = _word(_positive, 0.05, "0.05", "converged below this force in eV/Å ...")
-    stress_tolerance_gpa: float = _word(_positive, 0.1, "0.1", "... and below this stress in GPa")
-    max_steps: int = _word(_whole(1), 500, "500", "steps of one relaxation at most")
-    max_seconds: float = _word(_positive, 600.0, "600", "seconds of one relaxation at most")
-    optimiser: str = _word(_one_of(OPTIMISERS), DEFAULT, DEFAULT, f"how to relax: {', '.join(OPTIMISERS)}")
+    force_tolerance: float = _word(positive, 0.05, "0.05", "converged below this force in eV/Å ...")
+    stress_tolerance_gpa: float = _word(positive, 0.1, "0.1", "... and below this stress in GPa")
+    max_steps: int = _word(whole(1), 500, "500", "steps of one relaxation at most")
+    max_seconds: float = _word(positive, 600.0, "600", "seconds of one relaxation at most")
+    optimiser: str = _word(one_of(OPTIMISERS), DEFAULT, DEFAULT, f"how to relax: {', '.join(OPTIMISERS)}")
     until: str = _word(
-        _text, "", "found-5-times", "stop sooner where the lowest was found so often, or little is unseen (unseen<0.05)"
+        one_line,
+        "",
+        "found-5-times",
+        "stop sooner where the lowest was found so often, or little is unseen (unseen<0.05)",
     )
     early_stop_window: float | None = _word(
-        _positive,
+        positive,
         None,
         "0.1",
         "give up relaxations that head for more than this above the best, in eV/atom (default: none)",
     )
     saddle_push: float = _word(
-        _not_negative, 0.02, "0.02", "push symmetric structures off where they rest by about this, in Å; 0: leave them"
+        not_negative, 0.02, "0.02", "push symmetric structures off where they rest by about this, in Å; 0: leave them"
     )
     push_apart: float | None = _word(
-        _positive, None, "0.7", "push atoms apart first, to this fraction of their covalent radii (default: none)"
+        positive, None, "0.7", "push atoms apart first, to this fraction of their covalent radii (default: none)"
     )
-    source_options: Mapping[str, Any] = _word(_table(_option_value), {}, "NAME=VALUE", "settings of the source")
+    source_options: Mapping[str, Any] = _word(table(option_value), {}, "NAME=VALUE", "settings of the source")
     relaxer_options: Mapping[str, Any] = _word(
-        _table(_option_value), {}, "NAME=VALUE", "keyword arguments of the potential, as in sigma=2,epsilon=1"
+        table(option_value), {}, "NAME=VALUE", "keyword arguments of the potential, as in sigma=2,epsilon=1"
     )
-    seed_text: str = _word(_lines, "", "#SPECIES=Si", "what stands in the seed file, kept with the run")
+    seed_text: str = _word(many_lines, "", "#SPECIES=Si", "what stands in the seed file, kept with the run")
 
     @property
     def label(self) -> str:
         """What candidates are called after: the seed file's name; empty: the formula."""
-        return Path(self.seed_file).stem if self.seed_file else ""
+        return safe_name(Path(self.seed_file).stem) if self.seed_file else ""
 
     @property
     def target(self) -> Target:
@@ -212,14 +136,16 @@ class SearchConfig:
         """When the search has found enough; None: when all its candidates are done."""
         return parse_rule(self.until) if self.until else None
 
-    def assignments(self) -> Iterator[Assignment]:
-        """The run's candidates in order, where the schedule is fixed.
+    def assignments(self, numbers: range | None = None) -> Iterator[Assignment]:
+        """The run's candidates in order, or those of some numbers, where the schedule is fixed.
 
         None depends on `num`, so that a run can be made longer later.
         """
-        return islice(fixed_order(shares(self.schedule, self.source)), self.num)
+        numbers = range(self.num) if numbers is None else numbers
+        return islice(fixed_order(shares(self.schedule, self.source), numbers.start), len(numbers))
 
 
+_WORDS = {f.name: f for f in fields(SearchConfig)}
 _MAY_CHANGE = ("num", "max_hours", "until", "out", "seed_file")
 _IN_A_SEED = ("formula", "formula_units", "min_distances", "volume_per_atom", "symmetry_operations", "space_groups")
 
@@ -231,7 +157,7 @@ def resolve(words: Mapping[str, Any]) -> SearchConfig:
     ------
     InputError : an unknown word, a missing formula, or a value that cannot be read: one line that names it.
     """
-    known = {f.name: f for f in fields(SearchConfig)}
+    known = _WORDS
     for name in words:
         if name not in known:
             raise unknown("key", name, known)
@@ -280,10 +206,10 @@ def parse_word(name: str, given: Any) -> Any:
     ------
     InputError : the value cannot be read as what the word stands for.
     """
-    word = next(f for f in fields(SearchConfig) if f.name == name)
+    word = _WORDS[name]
     try:
         return word.metadata["parse"](given)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         # Our own parsers say in the error what is allowed; Python's say what could not be converted.
         reason = "" if "conver" in str(error) or isinstance(error, TypeError) else f"{error}, "
         raise InputError(
@@ -291,7 +217,13 @@ def parse_word(name: str, given: Any) -> Any:
         ) from error
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+MAX_BYTES = 1_000_000
+"""Of a configuration; a seed of the largest size fits."""
+MAX_DOTS = 1000
+"""On one line: tomllib takes time with the square of a dotted key's length."""
+
+
+def read_toml(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """The words in a TOML file, without the `[provenance]` that a run folder's own config.toml carries.
 
     Raises
@@ -299,13 +231,34 @@ def read_toml(path: Path) -> dict[str, Any]:
     InputError : the file is missing or is not TOML.
     """
     try:
-        words = tomllib.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > max_bytes:
+            raise InputError(f"config {str(path)!r} is too large: at most {max_bytes} bytes")
+        text = path.read_text(encoding="utf-8")
+        if any(line.count(".") > MAX_DOTS for line in text.splitlines()):
+            raise InputError(f"config {str(path)!r} has a line with more than {MAX_DOTS} dots")
+        words = tomllib.loads(text)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"config {str(path)!r} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"config {str(path)!r} is not TOML: {error}") from error
+    # Also what is no text, has a number of thousands of digits, or is nested too deep.
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"config {str(path)!r} is not TOML: {' '.join(str(error).split())}") from error
     words.pop("provenance", None)
     return words
+
+
+def read_run_config(path: Path) -> SearchConfig:
+    """The configuration in a run folder's config.toml. No other file is read: a seed's text stands in it.
+
+    Raises
+    ------
+    InputError : the file is missing, or is not what a search writes.
+    """
+    words = read_toml(path)
+    if words.get("seed_file") and not words.get("seed_text"):
+        raise InputError(f"config {str(path)!r} names a seed file and has no seed_text: a search writes both")
+    return resolve(words)
 
 
 def to_toml(config: SearchConfig, provenance: Mapping[str, Any]) -> str:
@@ -316,27 +269,10 @@ def to_toml(config: SearchConfig, provenance: Mapping[str, Any]) -> str:
         if not isinstance(value, Mapping) and value is not None and value != ""
     }
     tables = {name: value for name, value in vars(config).items() if isinstance(value, Mapping) and value}
-    lines = [f"{name} = {_toml_value(value)}" for name, value in plain.items()]
-    for name, table in (tables | {"provenance": provenance}).items():
-        lines += ["", f"[{name}]", *(f"{_toml_key(key)} = {_toml_value(value)}" for key, value in table.items())]
+    lines = [f"{name} = {toml_value(value)}" for name, value in plain.items()]
+    for name, content in (tables | {"provenance": provenance}).items():
+        lines += ["", f"[{name}]", *(f"{toml_key(key)} = {toml_value(value)}" for key, value in content.items())]
     return "\n".join(lines) + "\n"
-
-
-def _toml_key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_toml_key(key)} = {_toml_value(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
-    if isinstance(value, str) and "\n" in value:
-        lines = value.split("\n")
-        return '"""\n' + "\n".join(json.dumps(line, ensure_ascii=False)[1:-1] for line in lines) + '"""'
-    if isinstance(value, str | int | float | bool):
-        return json.dumps(value, ensure_ascii=False)
-    raise InputError(f"{value!r} cannot be written as TOML: use text, numbers, true, false, lists and tables")
 
 
 def difference(stored: SearchConfig, asked: SearchConfig) -> list[str]:
@@ -350,4 +286,4 @@ def difference(stored: SearchConfig, asked: SearchConfig) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    return "none" if value is None else _toml_value(value)
+    return "none" if value is None else toml_value(value)

@@ -3,69 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import count
 
-from ..errors import InputError
-from ..proposals import Source, make_source, propose
+from ..proposals import Source, propose
 from ..records import Candidate, Record, Relaxation, Status
-from ..relax import Relaxer, check_name, in_flight, make_relaxer
 from .config import SearchConfig
+from .in_hand import InHand
 from .schedule import Assignment
 from .stop import Stop, StopRequested
-from .store import Journal
-from .tasks import Finished, Tasks
-
-
-@dataclass(frozen=True, eq=False)
-class Tools:
-    """What a worker needs: its sources by name, and its relaxer."""
-
-    sources: Mapping[str, Source]
-    relaxer: Relaxer
-
-    @property
-    def needs_parent(self) -> frozenset[str]:
-        """Sources whose candidates start from relaxed structures."""
-        return frozenset(name for name, source in self.sources.items() if getattr(source, "needs_parent", False))
-
-
-def make_sources(config: SearchConfig) -> dict[str, Source]:
-    """The sources that `config` names, checked against its target.
-
-    `source_options` belong to the one source there is, or are tables by source name where there are several.
-
-    Raises
-    ------
-    InputError : unknown source or option, or only sources that start from what others found.
-    InfeasibleTarget : a source can never draw a candidate for the target.
-    """
-    made = {}
-    for name in config.source:
-        options = config.source_options if len(config.source) == 1 else config.source_options.get(name, {})
-        made[name] = make_source(name, options)
-        if config.seed_text and not getattr(made[name], "reads_seeds", False):
-            raise InputError(f"source {name!r} does not read AIRSS seeds: use --source random, or give a formula")
-        made[name].check(config.target)
-    if all(getattr(source, "needs_parent", False) for source in made.values()):
-        raise InputError(
-            f"source {config.source[0]!r} starts from structures that others found: name another with it, such as "
-            f"--source random,{config.source[0]}"
-        )
-    return made
-
-
-def make_tools(config: SearchConfig) -> Tools:
-    """Sources and relaxer of one worker; what is wrong with the configuration shows here, before anything is written.
-
-    Raises
-    ------
-    InputError : unknown names or options, an infeasible target, elements that the potential does not know.
-    """
-    check_name(config.relaxer)  # a misspelt name is told at once, before any potential is loaded
-    sources = make_sources(config)
-    relaxer = make_relaxer(config.relaxer, config.relax_settings, config.relaxer_options, config.target.composition)
-    return Tools(sources, relaxer)
+from .tasks import WAIT, Close, Finished, Propose, Relax, Tasks
+from .workshop import Workshop
 
 
 def draw(config: SearchConfig, sources: Mapping[str, Source], assignment: Assignment) -> Candidate:
@@ -83,41 +32,109 @@ def draw(config: SearchConfig, sources: Mapping[str, Source], assignment: Assign
     return replace(candidate, seconds=time.perf_counter() - start)
 
 
-def work_through(config: SearchConfig, tools: Tools, tasks: Tasks, journal: Journal, stop: Stop, rank: int = 0) -> None:
-    """Relax the candidates that `tasks` hands out until none is left or `stop` says so.
+def work_through(
+    workshop: Workshop,
+    tasks: Tasks,
+    stop: Stop,
+    in_hand: InHand,
+    close: Callable[[str], None] = lambda search: None,
+) -> None:
+    """Do what `tasks` hands out until nothing is left or `stop` says so.
 
     The candidates in hand when a signal comes are dropped: they are not in the journal, so a resumed run draws them
     again.
+
+    Parameters
+    ----------
+    workshop : sources, relaxers and journals. in_hand : keeps note of what could crash the process.
+    close : makes of a search's journal what people read.
     """
-    under_way = in_flight(tools.relaxer)
-    candidates: dict[int, Candidate] = {}
-    more, with_atoms = True, bool(tools.needs_parent)
-
-    def write_down(number: int, candidate: Candidate, relaxation: Relaxation) -> None:
-        record = Record(candidate, relaxation, time.time(), rank, number)
-        journal.append(record)
-        tasks.done(Finished.of(record, with_atoms))
-
+    worker = _Worker(workshop, tasks, stop, in_hand)
     try:
-        while more or len(under_way):
-            if more and under_way.has_room:
-                assignment = None if stop.reason is not None else tasks.next()
-                if assignment is None:
-                    more = False
-                    continue
-                with stop.interruptible():
-                    candidate = draw(config, tools.sources, assignment)
-                if candidate.atoms is None:
-                    unfit = Relaxation(None, Status.ERROR, message=candidate.note, pressure_gpa=config.pressure_gpa)
-                    write_down(assignment.number, candidate, unfit)
-                else:
-                    candidates[assignment.number] = candidate
-                    under_way.add(assignment.number, candidate.atoms)
-                continue
-            with stop.interruptible():
-                under_way.lowest = tasks.lowest
-                finished = under_way.advance()
-            for number, relaxation in finished:
-                write_down(number, candidates.pop(number), relaxation)
+        while stop.reason is None:
+            task = tasks.next(wait=not worker.busy) if worker.has_room else WAIT
+            if isinstance(task, Relax):
+                worker.begin(task)
+            elif isinstance(task, Propose):
+                worker.propose(task)
+            elif isinstance(task, Close):
+                close(task.search)
+                tasks.closed(task)
+            elif worker.busy:
+                worker.advance_until_some_end()
+            elif task is None:
+                return
     except StopRequested:
         return
+
+
+class _Worker:
+    """What is under way in one process."""
+
+    def __init__(self, workshop: Workshop, tasks: Tasks, stop: Stop, in_hand: InHand) -> None:
+        self._workshop, self._tasks, self._stop, self._in_hand = workshop, tasks, stop, in_hand
+        self._keys = count()
+        self._relaxing: dict[int, tuple[Relax, Candidate]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether relaxations are under way."""
+        return bool(self._relaxing)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another structure would join the next step."""
+        return all(under_way.has_room for under_way in self._workshop.all_under_way() if len(under_way))
+
+    def begin(self, task: Relax) -> None:
+        """Draw the candidate where that is not done yet, and start its relaxation."""
+        assignment = task.assignment
+        while assignment.alone and self.busy:
+            self.advance_until_some_end()
+        candidate = task.candidate or self._draw(task.search, assignment)
+        if candidate.atoms is None:
+            pressure = self._workshop.configs[task.search].pressure_gpa
+            unfit = Relaxation(None, Status.ERROR, message=candidate.note, pressure_gpa=pressure)
+            self._write_down(task, candidate, unfit)
+            return
+        self._in_hand.begins_to_relax(task.search, assignment.number, candidate)
+        under_way = self._workshop.under_way(task.search)
+        under_way.lowest = task.lowest
+        key = next(self._keys)
+        self._relaxing[key] = task, candidate
+        under_way.add(key, candidate.atoms)
+        while assignment.alone and self.busy:
+            self.advance_until_some_end()
+
+    def propose(self, task: Propose) -> None:
+        """Draw candidates for others."""
+        drawn = []
+        for assignment in task.assignments:
+            drawn.append(self._draw(task.search, assignment))
+            self._in_hand.done(task.search, assignment.number)
+        self._tasks.drawn(task, drawn)
+
+    def advance_until_some_end(self) -> None:
+        """Move all relaxations on until some are done, and write those down."""
+        ended = 0
+        while self.busy and not ended:
+            for under_way in self._workshop.all_under_way():
+                if not len(under_way):
+                    continue
+                with self._stop.interruptible():
+                    finished = under_way.advance()
+                for key, relaxation in finished:
+                    self._write_down(*self._relaxing.pop(key), relaxation)
+                ended += len(finished)
+
+    def _draw(self, search: str, assignment: Assignment) -> Candidate:
+        self._in_hand.begins_to_draw(search, assignment)
+        with self._stop.interruptible():
+            return draw(self._workshop.configs[search], self._workshop.sources(search), assignment)
+
+    def _write_down(self, task: Relax, candidate: Candidate, relaxation: Relaxation) -> None:
+        workshop, search = self._workshop, task.search
+        record = Record(candidate, relaxation, time.time(), workshop.rank, task.assignment.number)
+        workshop.journal(search).append(record)
+        self._in_hand.done(search, task.assignment.number)
+        self._tasks.done(Finished.of(record, bool(workshop.needs_parent(search)), search))

@@ -82,6 +82,36 @@ class _Lines:
         pass
 
 
+class CampaignProgress:
+    """A line every `LINE_EVERY_SECONDS`: candidates of all searches together.
+
+    Parameters
+    ----------
+    total : candidates of the searches. done : those finished before. searches : how many. number : of the round.
+    """
+
+    def __init__(self, total: int, done: int, searches: int, number: int) -> None:
+        self._total, self._done, self._before = total, done, done
+        self._searches, self._number = searches, number
+        self._start = self._last = time.monotonic()
+
+    def update(self, finished: Finished) -> None:
+        """See `Progress`."""
+        self._done += 1
+        now = time.monotonic()
+        if now - self._last >= LINE_EVERY_SECONDS or self._done == self._total:
+            self._last = now
+            rate = (self._done - self._before) / max(now - self._start, 1e-9)
+            left = duration(max(self._total - self._done, 0) / rate)
+            log.info(
+                "round %d, %d compositions: %d/%d candidates, at %s, %.0f/hour, %s left",
+                self._number, self._searches, self._done, self._total, finished.search, rate * 3600, left,
+            )  # fmt: skip
+
+    def close(self) -> None:
+        """See `Progress`."""
+
+
 def progress(total: int, done: int, lowest: float | None) -> Progress:
     """A bar where standard error is a terminal, log lines otherwise.
 

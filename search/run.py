@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, StorageError
 from ..files import write_atomic
 from .budget import AdaptiveOrder, Budget, FixedOrder, Order
 from .config import SearchConfig, difference, to_toml
+from .desk import Desk, SharedDesk
+from .finished import FinishedRun, read_finished, scan_run
 from .found import found_in
-from .loop import Tools, make_tools, work_through
+from .in_hand import InHand, Suspect, quarantine, suspects, tidy
+from .loop import work_through
 from .progress import Progress, progress
 from .provenance import provenance
 from .results import write_results
 from .schedule import ADAPTIVE
 from .stop import Stop
-from .store import CONFIG_FILE, Journal, Run, load_run
-from .tasks import Finished, LocalTasks
+from .store import CONFIG_FILE, LOG_FOLDER, Run, journal_files, load_run, read_config
+from .tasks import Finished
+from .units import OneUnit, Unit
+from .workshop import Workshop
 
 log = logging.getLogger("xtalseek")
 
+IN_MEMORY_BYTES = 200_000_000
+"""Of a journal, some 100,000 records, which take three times that in memory."""
 
-def open_run(config: SearchConfig, made_with: Mapping[str, Any]) -> Run:
-    """Make the run folder, or open the one that is there to go on with it.
+
+def open_run(config: SearchConfig, made_with: Mapping[str, Any]) -> SearchConfig:
+    """Make the run folder, or open the one that is there to go on with it; return what the run now is.
 
     Parameters
     ----------
@@ -41,43 +50,69 @@ def open_run(config: SearchConfig, made_with: Mapping[str, Any]) -> Run:
     """
     folder = Path(config.out)
     if (folder / CONFIG_FILE).is_file():
-        run = load_run(folder)
-        differing = difference(run.config, config)
+        stored = read_config(folder)
+        differing = difference(stored, config)
         if differing:
             raise InputError(
                 f"run folder {config.out!r} belongs to another search ({'; '.join(differing)}): give another --out"
             )
         # A run once made longer stays that long, also where a later command asks for fewer candidates.
-        config = replace(config, num=max(config.num, run.config.num))
-        if all(getattr(run.config, name) == getattr(config, name) for name in ("num", "max_hours", "until")):
-            return run
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        config = replace(config, num=max(config.num, stored.num))
+        if all(getattr(stored, name) == getattr(config, name) for name in ("num", "max_hours", "until")):
+            return config
+    elif folder.exists() and (not folder.is_dir() or any(item.name != LOG_FOLDER for item in folder.iterdir())):
         raise InputError(f"{config.out!r} exists and is not a run folder: give another --out")
     try:
         write_atomic(folder / CONFIG_FILE, to_toml(config, made_with))
     except OSError as error:
         raise InputError(f"run folder {config.out!r} cannot be written: {error.strerror}") from error
-    return load_run(folder)
+    return config
 
 
-def start_counting(run: Run, config: SearchConfig, tools: Tools) -> tuple[LocalTasks, Progress]:
-    """What is still to do in `run`, and its progress, counting on from what its journal holds."""
-    budget = Budget(_order(run, config), tools.needs_parent, config.seed, config.stopping_rule)
-    for record in sorted(run.records, key=lambda record: record.finished):
-        budget.done(Finished.of(record, with_atoms=bool(tools.needs_parent)))
-    meter = progress(config.num, len(run.records), budget.lowest)
-    return LocalTasks(budget, meter.update), meter
+def open_unit(
+    workshop: Workshop,
+    finished_run: FinishedRun,
+    search: str = "",
+    numbers: range | None = None,
+    crashed: Iterable[Suspect] = (),
+) -> tuple[Unit, int]:
+    """What is left to do of a search whose run folder is open, and how many of its candidates are done.
 
+    Candidates that have crashed the process twice are put aside, with an outcome that says so.
 
-def _order(run: Run, config: SearchConfig) -> Order:
-    """The candidates that are not in the journal yet, in the order in which they are drawn."""
-    taken: dict[str, set[int]] = {}
-    for record in run.records:
-        taken.setdefault(record.candidate.source, set()).add(record.candidate.index)
+    Parameters
+    ----------
+    workshop : knows the search. finished_run : what is in its journal.
+    numbers : of the candidates that the unit is about, where the schedule is fixed; None: all.
+    crashed : candidates that were in hand when a process crashed.
+    """
+    config = workshop.configs[search]
+    folder, needs_parent = Path(config.out), workshop.needs_parent(search)
+    order: Order
     if config.schedule == ADAPTIVE:
-        first = max((record.number for record in run.records), default=-1) + 1
-        return AdaptiveOrder(config.source, taken, first, config.num - len(run.records), config.seed)
-    return FixedOrder(a for a in config.assignments() if a.index not in taken.get(a.source, ()))
+        order = AdaptiveOrder(config.source, config.num, config.seed)
+    else:
+        order = FixedOrder(config.assignments(numbers))
+    budget = Budget(order, needs_parent, config.seed, config.stopping_rule)
+    own = finished_run if numbers is None else finished_run.within(numbers)
+    done = len(own)
+    crashed_here = {(s.source, s.index): s for s in crashed if numbers is None or s.number in numbers}
+    for finished in own.in_order(with_atoms=bool(needs_parent)):
+        crashed_here.pop((finished.source, finished.index), None)
+        budget.resume(finished)
+    suspected = set()
+    for name, suspect in crashed_here.items():
+        if not suspect.guilty:
+            suspected.add(name)
+            continue
+        record = quarantine(folder, suspect, config.target.name, config.pressure_gpa)
+        workshop.journal(search).append(record)
+        log.warning("%s: %s", record.name, record.relaxation.message)
+        done += 1
+        budget.resume(Finished.of(record))
+    size = sum(config.target.composition.values()) * sum(config.formula_units) / 2
+    left = (config.num if numbers is None else len(numbers)) - done
+    return Unit(search, budget, size, workshop.blocks(search), suspected, left), done
 
 
 def search(config: SearchConfig, command: str = "", threads: int = 1) -> Run:
@@ -87,24 +122,51 @@ def search(config: SearchConfig, command: str = "", threads: int = 1) -> Run:
 
     Raises
     ------
-    InputError : see `make_tools` and `open_run`.
+    InputError : see `Workshop.check` and `open_run`.
     """
-    tools = make_tools(config)
-    run = open_run(config, provenance(command, ranks=1, threads=threads))
-    tasks, meter = start_counting(run, config, tools)
-    stop, journal = Stop(), Journal(run.path)
-    with log_file(run.path), stop.listening(config.max_hours):
+    workshop = Workshop({"": config})
+    workshop.check("")
+    config = open_run(config, provenance(command, ranks=1, threads=threads))
+    workshop.turn_to({"": config})
+    unit, meter = start_counting(workshop)
+    stop = Stop()
+    folder = Path(config.out)
+    with log_file(folder), stop.listening(config.max_hours):
         try:
-            work_through(config, tools, tasks, journal, stop)
+            with InHand(folder) as in_hand:
+                work_through(workshop, SharedDesk(Desk(OneUnit(unit), meter.update), stop), stop, in_hand)
         finally:
             meter.close()
-            journal.close()
-        return close_run(run.path, config, stop)
+            workshop.rest()
+        return close_run(config, stop)
 
 
-def close_run(folder: Path, config: SearchConfig, stop: Stop) -> Run:
+def start_counting(workshop: Workshop) -> tuple[Unit, Progress]:
+    """What is left to do of a single search, and what shows how it goes."""
+    config = workshop.configs[""]
+    folder = Path(config.out)
+    unit, done = open_unit(workshop, read_finished(folder), crashed=suspects(folder))
+    tidy_up(folder, {"": folder})
+    return unit, progress(config.num, done, unit.budget.lowest)
+
+
+def tidy_up(folder: Path, runs: Mapping[str, Path]) -> None:
+    """Remove from `folder` what dead processes left there and is of no use, given the run folder of each search."""
+
+    @cache
+    def finished(search: str) -> frozenset[tuple[str, int]]:
+        return (
+            frozenset((each.source, each.index) for each in read_finished(runs[search]))
+            if search in runs
+            else frozenset()
+        )
+
+    tidy(folder, lambda search, source, index: (source, index) in finished(search))
+
+
+def close_run(config: SearchConfig, stop: Stop) -> Run:
     """Read the journal once more, make results.h5 from it, and log how the search ended."""
-    run = load_run(folder)
+    run = read_run(config.out)
     write_results(run)
     left = config.num - len(run.records)
     if left > 0 and found_in(run.records).enough(config.stopping_rule):
@@ -114,11 +176,38 @@ def close_run(folder: Path, config: SearchConfig, stop: Stop) -> Run:
     return run
 
 
+def read_run(out: str) -> Run:
+    """A run, whose records stay on the disk where they are very many."""
+    size = sum(file.stat().st_size for file in journal_files(Path(out)))
+    return load_run(out) if size <= IN_MEMORY_BYTES else scan_run(out)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that nobody hears of where the disk is full: the journal tells of that."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Called by `logging` where a line cannot be written."""
+
+    def close(self) -> None:
+        """What the buffer still holds may not find room either."""
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def log_file(folder: Path) -> Iterator[None]:
-    """Also write what is logged to RUN/log/, a file per process that ever ran the search."""
-    (folder / "log").mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(folder / "log" / f"search-{os.getpid()}.log", mode="a", encoding="utf-8")
+    """Also write what is logged to RUN/log/, a file per process that ever ran the search.
+
+    Raises
+    ------
+    StorageError : the file cannot be made.
+    """
+    path = folder / LOG_FOLDER / f"search-{os.getpid()}.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = _LogFile(path, mode="a", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write {str(path)!r} ({error.strerror}): make room") from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log.addHandler(handler)
     try:

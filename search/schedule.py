@@ -20,12 +20,14 @@ class Assignment:
     number : its place in the order in which the run hands candidates out, from 0.
     source, index : the candidate.
     parent : the structure that it starts from, for sources that need one; None: the run has none yet.
+    alone : no other structure may be in the worker's hands meanwhile: it is suspected of having crashed one before.
     """
 
     number: int
     source: str
     index: int
     parent: Parent | None = None
+    alone: bool = False
 
 
 def shares(schedule: str, sources: Sequence[str]) -> dict[str, float]:
@@ -56,17 +58,25 @@ def shares(schedule: str, sources: Sequence[str]) -> dict[str, float]:
     return weights
 
 
-def fixed_order(weights: Mapping[str, float]) -> Iterator[Assignment]:
-    """Candidates without end, so that after any number of them each source has its share to within one.
+def fixed_order(weights: Mapping[str, float], start: int = 0) -> Iterator[Assignment]:
+    """Candidates without end, from number `start` on, so that after any number of them each source has its share to
+    within one.
 
     As seats are shared by Sainte-Laguë's rule: a source's candidate n comes when (2 n + 1) / weight is lowest. Sources
     of equal weight take turns in the order named.
     """
     total = sum(weights.values())
-    drawn = dict.fromkeys(weights, 0)
     number = 0
+    drawn = dict.fromkeys(weights, 0)
+    if len(set(weights.values())) == 1:
+        weights, total = dict.fromkeys(weights, 1.0), float(len(weights))
+    if all(weight.is_integer() for weight in weights.values()):
+        # The order repeats itself once each source has had as many as its weight: no need to go through it all.
+        turns = start // int(total)
+        number, drawn = turns * int(total), {name: turns * int(weight) for name, weight in weights.items()}
     while True:
         source = min(drawn, key=lambda name: (2 * drawn[name] + 1) * total / weights[name])
-        yield Assignment(number, source, drawn[source])
+        if number >= start:
+            yield Assignment(number, source, drawn[source])
         drawn[source] += 1
         number += 1

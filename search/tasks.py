@@ -1,24 +1,20 @@
-"""Who relaxes which candidate: what the search loop is handed, and the version for a single process."""
+"""What travels between the desk, where candidates are handed out, and those who work on them."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ase import Atoms
 
-from ..records import Record
+from ..records import Candidate, Record
 from .schedule import Assignment
-
-if TYPE_CHECKING:
-    from .budget import Budget
 
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """Word that a candidate is in the journal: a few bytes, all that ever travels between ranks.
+    """Word that a candidate is in the journal: a few hundred bytes.
 
     Attributes
     ----------
@@ -30,6 +26,7 @@ class Finished:
     force_calls : evaluations of the potential.
     seconds : of drawing and relaxing it.
     atoms : the relaxed structure, where it may become a parent; None unless it converged.
+    search : the search of a campaign that it belongs to; empty: the only one.
     """
 
     number: int
@@ -42,9 +39,10 @@ class Finished:
     force_calls: int
     seconds: float
     atoms: Atoms | None = None
+    search: str = ""
 
     @classmethod
-    def of(cls, record: Record, with_atoms: bool = False) -> Finished:
+    def of(cls, record: Record, with_atoms: bool = False, search: str = "") -> Finished:
         """What `record` has to say."""
         candidate, relaxation = record.candidate, record.relaxation
         atoms = relaxation.atoms if relaxation.status == "converged" else None
@@ -59,52 +57,71 @@ class Finished:
             force_calls=relaxation.force_calls,
             seconds=record.seconds,
             atoms=atoms if with_atoms else None,
+            search=search,
         )
 
 
-class Tasks(Protocol):
-    """Hands out candidates and takes back word that they are done.
+@dataclass(frozen=True, eq=False)
+class Relax:
+    """Relax one candidate, and write it down.
 
     Attributes
     ----------
-    lowest : eV/atom; the lowest enthalpy known when the last candidate was handed out; None: none yet.
+    search : the search it belongs to. assignment : which candidate.
+    candidate : the candidate, where another worker has drawn it; None: draw it first.
+    lowest : of that search, eV/atom, when this was handed out; None: nothing converged yet.
     """
 
-    @property
-    def lowest(self) -> float | None: ...
+    search: str
+    assignment: Assignment
+    candidate: Candidate | None = None
+    lowest: float | None = None
 
-    def next(self) -> Assignment | None:
-        """The next candidate to relax; None when there is nothing left to do."""
+
+@dataclass(frozen=True, eq=False)
+class Propose:
+    """Draw candidates, of one source, for others to relax."""
+
+    search: str
+    assignments: tuple[Assignment, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Close:
+    """All candidates of a search are done: make of its journal what people read."""
+
+    search: str
+
+
+Task = Relax | Propose | Close
+RELAX, PROPOSE, CLOSE = "relax", "propose", "close"
+EVERYTHING = frozenset({RELAX, PROPOSE, CLOSE})
+"""Roles of a worker: the kinds of task that it takes."""
+
+
+class Wait:
+    """Nothing to do now, but there will be."""
+
+
+WAIT = Wait()
+
+
+class Tasks(Protocol):
+    """Hands out tasks to one worker and takes back word that they are done."""
+
+    def next(self, wait: bool = True) -> Task | Wait | None:
+        """What to do next; None when there is nothing left to do.
+
+        Parameters
+        ----------
+        wait : sleep while all there is lies in other hands; otherwise `WAIT` is returned then.
+        """
 
     def done(self, finished: Finished) -> None:
         """Tell that a candidate is in the journal."""
 
+    def drawn(self, task: Propose, candidates: Sequence[Candidate]) -> None:
+        """Hand over the candidates of `task`, in its order."""
 
-class LocalTasks:
-    """Candidates handed out within one process; safe to share between threads.
-
-    Parameters
-    ----------
-    budget : what decides.
-    on_done : called for each finished candidate, by one thread at a time.
-    """
-
-    def __init__(self, budget: Budget, on_done: Callable[[Finished], None]) -> None:
-        self._budget, self._on_done = budget, on_done
-        self._lock = threading.Lock()
-
-    @property
-    def lowest(self) -> float | None:
-        """Of all that is finished, eV/atom."""
-        return self._budget.lowest
-
-    def next(self) -> Assignment | None:
-        """The next candidate, or None when all are handed out."""
-        with self._lock:
-            return self._budget.next()
-
-    def done(self, finished: Finished) -> None:
-        """Pass the news on."""
-        with self._lock:
-            self._budget.done(finished)
-            self._on_done(finished)
+    def closed(self, task: Close) -> None:
+        """Tell that a search was closed."""

@@ -45,7 +45,7 @@ def test_every_verb_shows_an_example(verb: str, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["serch", "Si"], "unknown verb 'serch': allowed are compare, evaluate, export,*did you mean 'search'"),
+        (["serch", "Si"], "unknown verb 'serch': allowed are campaign, compare, evaluate,*did you mean 'search'"),
         ([], "VERB"),
         (["search"], "formula: none given"),
         (["search", "Xx2O"], "unknown element*did you mean 'Xe'"),
@@ -117,8 +117,9 @@ def test_an_infeasible_target_has_a_status_of_its_own(capsys: pytest.CaptureFixt
 
 
 def test_options_win_over_the_file(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("c.toml").write_text('formula = "Ar"\nnum = 2\nrelaxer = "toy_potentials:Pairs"\nmax_steps = 5\nseed = 7\n')
-    assert main(["search", "--config", "c.toml", "--seed", "8", "--formula-units", "1", "--out", "r"]) == 0
+    Path("c.toml").write_text('formula = "Ar"\nnum = 2\nrelaxer = "emt"\nmax_steps = 5\nseed = 7\n')
+    words = ["--relaxer", "toy_potentials:Pairs", "--seed", "8", "--formula-units", "1", "--out", "r"]
+    assert main(["search", "--config", "c.toml", *words]) == 0
     config = load_run("r").config
     assert (config.formula, config.num, config.seed, config.formula_units) == ("Ar", 2, 8, (1, 1))
 

@@ -60,7 +60,7 @@ def test_a_search_keeps_the_seed_and_goes_on_without_its_file() -> None:
     Path("argon.cell").unlink()
     config = Path("run/config.toml").read_text().replace("num = 4", "num = 8")
     Path("longer.toml").write_text(config)
-    assert main(["search", "--config", "longer.toml"]) == 0
+    assert main(["search", "--config", "longer.toml", "--relaxer", "toy_potentials:Pairs"]) == 0
     assert facts("run") == facts("whole")
 
 

@@ -213,7 +213,7 @@
 
   // Sorting: a button in each heading; a second press turns the order round.
 
-  for (const button of $(".sortable th button")) {
+  for (const button of $(".sortable:not(#long) th button")) {
     button.addEventListener("click", () => {
       const heading = button.closest("th");
       const table = heading.closest("table");

@@ -1,13 +1,14 @@
 """Checkpoints: a folder with the weights (safetensors) and a JSON of everything else. Reading one runs no code from it.
 
-CKPT/model.safetensors    weights
-CKPT/model.json           version, model name, settings, and where the data came from
+CKPT/model.safetensors      weights
+CKPT/model.json             version, model name, settings, and where the data came from
+CKPT/compositions.txt.gz    reduced formulas of the structures it was trained on
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from safetensors.torch import load, save
 
 from ...errors import InputError, StorageError, unknown
 from ...files import write_atomic
+from .compositions import FILE, pack_compositions, read_compositions
 from .model import UniMatModel
 from .sparse import SparseConfig, SparseModel
 from .unet_config import UNetConfig
@@ -29,6 +31,8 @@ MODELS: dict[str, tuple[type, type[UniMatModel]]] = {
     SparseModel.name: (SparseConfig, SparseModel),
     UNetModel.name: (UNetConfig, UNetModel),
 }
+LARGEST_SETTING = 4096
+"""No width, number of layers, or whatever else a model is made of is larger."""
 DEFAULT = Path(__file__).with_name("default")
 """The checkpoint that the package carries."""
 
@@ -57,19 +61,41 @@ def new_model(name: str, settings: Mapping[str, Any] | None = None) -> UniMatMod
     for key, value in values.items():
         if isinstance(defaults[key], tuple):  # JSON has lists, the command line single numbers
             values[key] = tuple(value) if isinstance(value, list | tuple) else (value,)
+        if not _is_like(values[key], defaults[key]):
+            raise InputError(
+                f"setting {key} of {name}: {str(value)[:60]!r} is not of the kind of its default, "
+                f"{defaults[key]!r:.60}, or is larger than {LARGEST_SETTING}"
+            )
     try:
         return model_type(config_type(**values))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: {error}") from error
+    except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError) as error:
+        raise InputError(f"{name}: {' '.join(str(error).split())[:300]}") from error
 
 
-def save_checkpoint(model: UniMatModel, folder: Path, card: Mapping[str, Any], half: bool = False) -> None:
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether a setting can stand where its default does: text, true or false, a count, a number, or several."""
+    if isinstance(default, tuple):
+        return len(value) <= LARGEST_SETTING and all(_is_like(part, default[0]) for part in value)
+    if isinstance(default, bool | str):
+        return isinstance(value, type(default))
+    kinds = int if isinstance(default, int) else int | float
+    return isinstance(value, kinds) and not isinstance(value, bool) and abs(value) <= LARGEST_SETTING
+
+
+def save_checkpoint(
+    model: UniMatModel,
+    folder: Path,
+    card: Mapping[str, Any],
+    half: bool = False,
+    compositions: Iterable[str] | None = None,
+) -> None:
     """Write `model` to `folder`, each file whole or not at all.
 
     Parameters
     ----------
     card : what is worth knowing of how it was trained; plain JSON values.
     half : keep the weights as bfloat16, half the size; they are read back as float32.
+    compositions : reduced formulas of what it was trained on; None: not known.
 
     Raises
     ------
@@ -86,6 +112,10 @@ def save_checkpoint(model: UniMatModel, folder: Path, card: Mapping[str, Any], h
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / "model.safetensors", save(weights))
+        if compositions is None:
+            (folder / FILE).unlink(missing_ok=True)
+        else:
+            write_atomic(folder / FILE, pack_compositions(compositions))
         write_atomic(folder / "model.json", json.dumps(page, indent=1).encode())
     except OSError as error:
         raise StorageError(f"checkpoint {str(folder)!r} cannot be written: {error.strerror}") from error
@@ -99,7 +129,6 @@ def load_checkpoint(folder: Path) -> tuple[UniMatModel, dict[str, Any]]:
     InputError : not a checkpoint, cut short, made by another program or by another version: one line with what to do.
     """
     page = _read_page(folder)
-    model = new_model(page["model"], page["config"])
     try:
         weights = load((folder / "model.safetensors").read_bytes())
     except OSError as error:
@@ -108,7 +137,9 @@ def load_checkpoint(folder: Path) -> tuple[UniMatModel, dict[str, Any]]:
         raise InputError(
             f"checkpoint {str(folder)!r}: model.safetensors is cut short or is not safetensors ({error}); copy it again"
         ) from error
-    expected = model.state_dict()
+    # Its shapes alone, without memory for what the settings ask for: they may be anybody's.
+    with torch.device("meta"):
+        expected = new_model(page["model"], page["config"]).state_dict()
     wrong = [n for n, value in expected.items() if n not in weights or weights[n].shape != value.shape]
     wrong += [n for n in weights if n not in expected]
     if wrong:
@@ -116,9 +147,30 @@ def load_checkpoint(folder: Path) -> tuple[UniMatModel, dict[str, Any]]:
             f"checkpoint {str(folder)!r}: the weights are not those of {page['model']} with these settings "
             f"({wrong[0]} differs); model.json and model.safetensors must come from one training"
         )
+    model = new_model(page["model"], page["config"])
     model.load_state_dict({name: value.to(expected[name].dtype) for name, value in weights.items()})
     model.eval()
     return model, page["card"]
+
+
+def training_compositions(folder: str | Path | None = None) -> frozenset[str] | None:
+    """Reduced formulas of the structures that a checkpoint was trained on.
+
+    Parameters
+    ----------
+    folder : the checkpoint; None or empty: the one that the package carries.
+
+    Returns
+    -------
+    None where the checkpoint does not say: it was written before checkpoints did.
+
+    Raises
+    ------
+    InputError : the list is damaged, or there is no checkpoint.
+    """
+    path = Path(folder) if folder else DEFAULT
+    _read_page(path)
+    return read_compositions(path)
 
 
 def _read_page(folder: Path) -> dict[str, Any]:
@@ -129,7 +181,7 @@ def _read_page(folder: Path) -> dict[str, Any]:
             f"{str(folder)!r} is not a checkpoint: model.json cannot be read ({error.strerror}); "
             "a checkpoint is the folder that `xtalseek train --out` wrote"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"checkpoint {str(folder)!r}: model.json is not JSON ({error}); copy it again") from error
     kinds = {"model": str, "config": dict, "card": dict}
     whole = isinstance(page, dict) and all(isinstance(page.get(name), kind) for name, kind in kinds.items())
@@ -137,7 +189,7 @@ def _read_page(folder: Path) -> dict[str, Any]:
         raise InputError(f"checkpoint {str(folder)!r}: model.json was not written by `xtalseek train`")
     if page["version"] != VERSION:
         raise InputError(
-            f"checkpoint {str(folder)!r} has version {page['version']}, this xtalseek reads version {VERSION}: "
-            "train it again, or install the xtalseek that wrote it"
+            f"checkpoint {str(folder)!r} has version {' '.join(str(page['version']).split())[:20]}, this xtalseek reads version "
+            f"{VERSION}: train it again, or install the xtalseek that wrote it"
         )
     return page

@@ -1,7 +1,8 @@
 """`xtalseek train`, without its words: structures in, a checkpoint out, resumable at any time.
 
 CKPT/model.safetensors, model.json    the latest weights
-CKPT/best/                            those with the lowest loss on the held-out structures
+CKPT/compositions.txt.gz              reduced formulas of the structures trained on
+CKPT/best/                            the same three for the lowest loss on the held-out structures
 CKPT/training/                        state to resume from, log.csv, the prepared arrays
 """
 
@@ -23,6 +24,7 @@ from ase import Atoms
 from ...errors import InputError
 from ...files import write_atomic
 from .checkpoint import MODELS, new_model, save_checkpoint
+from .compositions import compositions_of
 from .model import Arrays, UniMatModel
 from .training import Progress, TrainSettings, iterate_log, join_processes, train
 
@@ -100,6 +102,8 @@ def fit(
     arrays, refused = _prepared(model, data, folder / "training", rank)
     if not len(model.sizes(arrays)):
         raise InputError(f"none of {len(data.structures)} structures can be trained on; the first: {refused[0][1]}")
+    left_out = {number for number, _ in refused}
+    compositions = compositions_of(atoms for number, atoms in enumerate(data.structures) if number not in left_out)
     others = _prepared(model, held_out, None, rank)[0] if held_out is not None else None
     lowest = _lowest_loss(folder / "training" / "log.csv")
 
@@ -113,14 +117,15 @@ def fit(
         nonlocal lowest
         if "loss" in figures and figures["loss"] < lowest:
             lowest = figures["loss"]
-            save_checkpoint(model, folder / "best", card(progress), half)
+            save_checkpoint(model, folder / "best", card(progress), half, compositions)
         if match_rate is None or (round(progress.passes) % VALIDATE_EVERY and progress.step < progress.steps):
             return {}
         return {"match_rate": match_rate(model)}
 
     progress = train(
         model, arrays, settings, folder / "training", held_out=others, max_seconds=max_seconds, device=device,
-        save=lambda progress: save_checkpoint(model, folder, card(progress), half), after_pass=after_pass,
+        save=lambda progress: save_checkpoint(model, folder, card(progress), half, compositions),
+        after_pass=after_pass,
     )  # fmt: skip
     return Fitted(model, progress, refused, rank)
 

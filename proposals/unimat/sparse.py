@@ -72,6 +72,8 @@ class SparseConfig:
                 raise InputError(f"{name}: {getattr(self, name)} is not a whole number from 1 up")
         if self.width % self.heads:
             raise InputError(f"width: {self.width} is not a multiple of heads ({self.heads})")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout: {self.dropout} is not a share from 0 to below 1")
 
 
 class SparseModel(UniMatModel):

@@ -99,7 +99,7 @@ def load(folder: Path, task: Task) -> tuple[Finished | None, str]:
         settings = data["settings"]
     except FileNotFoundError:
         return None, ""
-    except (OSError, KeyError, TypeError, ValueError):
+    except (OSError, KeyError, TypeError, ValueError, RecursionError):
         return None, "its file cannot be read"
     if settings != json.loads(json.dumps(dict(task.settings))):
         return None, "it was made with other settings"

@@ -66,7 +66,7 @@ def test_follower_never_reads_a_line_twice(
     run = make_run(numbered(disguises))
     follower = Follower(run.path)
     assert len(follower.read().records) == 10
-    monkeypatch.setattr(watching, "record_from_json", lambda data: pytest.fail("read again"))
+    monkeypatch.setattr(watching, "read_line", lambda line: pytest.fail("read again"))
     assert len(follower.read().records) == 10
 
 

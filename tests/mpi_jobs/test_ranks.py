@@ -111,7 +111,7 @@ def test_a_folder_of_another_search_is_refused_on_all_ranks(xtalseek: Run) -> No
     assert refused.stderr.strip().endswith("(pressure_gpa: 0.0 in the run folder, 5.0 asked for): give another --out")
 
 
-def test_an_uncaught_error_on_a_rank_ends_the_job_with_its_traceback(xtalseek: Run, tmp_path: Path) -> None:
+def test_a_rank_that_cannot_write_ends_the_job_and_says_so_in_one_line(xtalseek: Run, tmp_path: Path) -> None:
     """The journal cannot be written: a file stands where its folder should be."""
     assert xtalseek(*toy_search("run", num=1)).returncode == 0
     for file in (tmp_path / "run" / "journal").iterdir():
@@ -120,7 +120,7 @@ def test_an_uncaught_error_on_a_rank_ends_the_job_with_its_traceback(xtalseek: R
     (tmp_path / "run" / "journal").write_text("")
     finished = xtalseek(*toy_search("run", num=4), ranks=2, timeout=60)
     assert finished.returncode not in (0, 2)
-    assert "Traceback" in finished.stderr
+    assert "Traceback" not in finished.stderr
     assert "everything before it is safe" in finished.stderr
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 from running import BIN, environment
 
+from xtalseek.errors import StorageError
 from xtalseek.mpi_jobs.world import World, find_world, limit_threads, ranks_started, share_of_cores
 
 
@@ -57,6 +59,45 @@ def test_threads_follow_the_share_unless_the_user_says_otherwise(monkeypatch: py
 
 def test_a_process_on_its_own_has_all_its_cores() -> None:
     assert share_of_cores(World()) == len(os.sched_getaffinity(0))
+
+
+class Comm:
+    """As much of a communicator as ends a job."""
+
+    status: int | None = None
+
+    def Abort(self, status: int) -> None:  # noqa: N802
+        self.status = status
+        raise SystemExit(status)
+
+
+def fail(world: World, error: Exception) -> None:
+    with world.aborting():
+        raise error
+
+
+def test_a_rank_that_fails_ends_the_job_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    comm = Comm()
+    with pytest.raises(SystemExit):
+        fail(World(1, 2, comm), KeyError("lost"))
+    assert comm.status == 1
+    said = capsys.readouterr().err
+    assert said.startswith("rank 1 failed, the job ends:\nTraceback")
+    assert "KeyError: 'lost'" in said
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_fails_is_told_in_one_line(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Alone or on ranks, and whatever it was that could not be written."""
+    comm, error = Comm(), OSError(number, "No space left on device")
+    with pytest.raises(SystemExit):
+        fail(World(1, 2, comm), error)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("xtalseek: cannot write a file (No space left on device): the journal is safe")
+    with pytest.raises(StorageError, match="No space left on device"):
+        fail(World(), error)
+    with pytest.raises(FileNotFoundError):
+        fail(World(), FileNotFoundError(errno.ENOENT, "missing"))
 
 
 def test_ranks_divide_the_cores_they_share(needs_mpirun: None) -> None:

@@ -65,6 +65,17 @@ def test_a_schedule_that_cannot_be_used_is_told(schedule: str, told: str) -> Non
     assert all(part in str(error.value) for part in told.split("*"))
 
 
+@pytest.mark.parametrize(
+    "weights", [{"a": 1.0, "b": 1.0}, {"a": 3.0, "b": 1.0, "c": 2.0}, {"a": 0.7, "b": 1.9}, {"a": 0.5}]
+)
+def test_the_order_can_be_entered_anywhere(weights: dict[str, float]) -> None:
+    order = [(a.number, a.source, a.index) for a in islice(fixed_order(weights), 60)]
+    for start in range(50):
+        assert [(a.number, a.source, a.index) for a in islice(fixed_order(weights, start), 10)] == order[
+            start : start + 10
+        ]
+
+
 def test_found_minima_are_told_apart_by_enthalpy_and_volume() -> None:
     found, at = Found(), Assignment(0, "a", 0)
     assert found.add(finished(at, -1.0))
@@ -80,7 +91,7 @@ def test_found_minima_are_told_apart_by_enthalpy_and_volume() -> None:
 def simulate(rates: dict[str, float], num: int, seed: int) -> Counter[str]:
     """A search whose relaxations take a second each and end in a new low minimum with the source's own probability."""
     rng = np.random.default_rng(seed)
-    budget = Budget(AdaptiveOrder(tuple(rates), {}, 0, num, seed), (), seed)
+    budget = Budget(AdaptiveOrder(tuple(rates), num, seed), (), seed)
     drawn: Counter[str] = Counter()
     while (assignment := budget.next()) is not None:
         drawn[assignment.source] += 1
@@ -102,7 +113,7 @@ def test_an_adaptive_budget_goes_to_the_source_that_finds_more() -> None:
 def test_an_adaptive_budget_weighs_what_relaxations_cost() -> None:
     shares_of_cheap = []
     for seed in range(20):
-        budget = Budget(AdaptiveOrder(("dear", "cheap"), {}, 0, 60, seed), (), seed)
+        budget = Budget(AdaptiveOrder(("dear", "cheap"), 60, seed), (), seed)
         drawn: Counter[str] = Counter()
         while (assignment := budget.next()) is not None:
             drawn[assignment.source] += 1
@@ -113,9 +124,12 @@ def test_an_adaptive_budget_weighs_what_relaxations_cost() -> None:
 
 
 def test_an_adaptive_budget_that_is_gone_on_with_draws_what_is_missing_and_nothing_twice() -> None:
-    taken = {"a": {0, 2, 3}, "b": {0}}
-    order = AdaptiveOrder(("a", "b"), taken, first=6, left=20, seed=1)
-    drawn = list(iter(lambda: order.next(lambda source: True), None))
+    taken = {"a": (0, 2, 3), "b": (0,)}
+    budget = Budget(AdaptiveOrder(("a", "b"), 24, seed=1), (), seed=1)
+    names = [(source, index) for source, indices in taken.items() for index in indices]
+    for number, (source, index) in zip((0, 3, 5, 1), names, strict=True):
+        budget.resume(finished(Assignment(number, source, index), -1.0))
+    drawn = list(iter(budget.next, None))
     assert [assignment.number for assignment in drawn] == list(range(6, 26))
     for source, before in taken.items():
         indices = [assignment.index for assignment in drawn if assignment.source == source]

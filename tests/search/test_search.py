@@ -19,14 +19,18 @@ from xtalseek.proposals import candidate_rng
 from xtalseek.records import Candidate, Parent, Record, Status, Target
 from xtalseek.search.budget import Budget, FixedOrder
 from xtalseek.search.config import SearchConfig, resolve, to_toml
+from xtalseek.search.desk import Desk, SharedDesk
 from xtalseek.search.found import found_in
-from xtalseek.search.loop import draw, make_sources, make_tools, work_through
+from xtalseek.search.in_hand import InHand
+from xtalseek.search.loop import draw, work_through
 from xtalseek.search.results import read_results
 from xtalseek.search.run import search
 from xtalseek.search.schedule import Assignment
 from xtalseek.search.stop import Stop
-from xtalseek.search.store import Journal, load_run
-from xtalseek.search.tasks import Finished, LocalTasks
+from xtalseek.search.store import load_run
+from xtalseek.search.tasks import Finished
+from xtalseek.search.units import OneUnit, Unit
+from xtalseek.search.workshop import Workshop, make_sources
 
 
 def words(out: Path, **changes: Any) -> dict[str, Any]:
@@ -166,24 +170,25 @@ def test_bad_structures_do_not_stop_a_search(tmp_path: Path) -> None:
     assert {Status.ERROR, Status.NAN} < statuses
 
 
-class _Interrupted(LocalTasks):
-    """Asks the search to stop once three candidates are done."""
+def work_until_three_are_done(config: SearchConfig) -> None:
+    """Of a search that is told to stop then."""
+    folder = Path(config.out)
+    folder.mkdir()
+    stop, done = Stop(), []
 
-    def __init__(self, config: SearchConfig, stop: Stop) -> None:
-        super().__init__(Budget(FixedOrder(config.assignments()), (), config.seed), lambda finished: None)
-        self._stop, self._count = stop, 0
+    def count(finished: Finished) -> None:
+        done.append(finished)
+        if len(done) == 3:
+            stop.request("enough")
 
-    def done(self, finished: Finished) -> None:
-        self._count += 1
-        if self._count == 3:
-            self._stop.request("enough")
+    unit = Unit("", Budget(FixedOrder(config.assignments()), (), config.seed))
+    with InHand(folder) as in_hand:
+        work_through(Workshop({"": config}), SharedDesk(Desk(OneUnit(unit), count), stop), stop, in_hand)
 
 
 def test_a_stopped_search_resumes_to_the_same_set_as_an_unbroken_one(tmp_path: Path) -> None:
     config = resolve(words(tmp_path / "broken"))
-    (tmp_path / "broken").mkdir()
-    stop, journal = Stop(), Journal(tmp_path / "broken")
-    work_through(config, make_tools(config), _Interrupted(config, stop), journal, stop)
+    work_until_three_are_done(config)
     (tmp_path / "broken" / "config.toml").write_text(
         'formula="NaCl"\nnum=6\nformula_units="1-2"\nrelaxer="toy_potentials:Pairs"\nmax_steps=60\n'
         f'volume_per_atom="10-14"\nseed=3\nout="{tmp_path / "broken"}"\n'
@@ -206,9 +211,7 @@ def test_a_search_in_batches_finds_what_one_by_one_finds(tmp_path: Path) -> None
 
 def test_a_stopped_batch_is_drawn_again(tmp_path: Path) -> None:
     config = resolve(words(tmp_path / "broken", num=12, relaxer="toy_potentials:together"))
-    (tmp_path / "broken").mkdir()
-    stop, journal = Stop(), Journal(tmp_path / "broken")
-    work_through(config, make_tools(config), _Interrupted(config, stop), journal, stop)
+    work_until_three_are_done(config)
     (tmp_path / "broken" / "config.toml").write_text(to_toml(config, {}))
     assert 0 < len(load_run(tmp_path / "broken").records) < 12
     unbroken = search(resolve(words(tmp_path / "unbroken", num=12, relaxer="toy_potentials:together")))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -51,6 +55,43 @@ class Slow(Pairs):
 
     def calculate(self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes) -> None:
         time.sleep(0.01)
+        super().calculate(atoms, properties, system_changes)
+
+
+class Deadly(Slow):
+    """Crashes the process, as a fault in a library does, on structures of TOY_DEADLY_VOLUME (Å^3)."""
+
+    def calculate(self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes) -> None:
+        assert atoms is not None
+        if abs(atoms.get_volume() - float(os.environ["TOY_DEADLY_VOLUME"])) < 1e-6:
+            ctypes.string_at(0)
+        super().calculate(atoms, properties, system_changes)
+
+
+WORKER = "toy-worker"
+"""A word in the command line of the process that `WithWorker` asks."""
+
+
+class WithWorker(Pairs):
+    """Asks a process of its own before each answer, as calculators around other programs do."""
+
+    _worker: subprocess.Popen[bytes] | None = None
+
+    def calculate(self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes) -> None:
+        if self._worker is None:
+            code = "import sys, time\nfor line in sys.stdin: time.sleep(0.01); print(flush=True)"
+            words = [sys.executable, "-S", "-c", code, WORKER]
+            self._worker = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        assert self._worker.stdin is not None and self._worker.stdout is not None
+        try:
+            self._worker.stdin.write(b"\n")
+            answer = self._worker.stdout.readline()
+        except BrokenPipeError:
+            answer = b""
+        if not answer:
+            self._worker.wait()
+            self._worker = None
+            raise RuntimeError("the worker is gone")
         super().calculate(atoms, properties, system_changes)
 
 

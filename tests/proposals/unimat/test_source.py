@@ -19,7 +19,8 @@ from xtalseek.proposals.unimat.checkpoint import new_model, save_checkpoint
 from xtalseek.proposals.wyckoff import primitive_operations
 from xtalseek.records import Candidate, Target
 from xtalseek.search.config import resolve
-from xtalseek.search.loop import draw, make_sources
+from xtalseek.search.loop import draw
+from xtalseek.search.workshop import make_sources
 
 BLOCK = 6
 
