@@ -1,4 +1,7 @@
-"""What `xtalseek campaign` does between its words and its table: read, leave out what is known, search, sum up."""
+"""What `xtalseek campaign` does between its words and its table: read, leave out what is known, search, sum up.
+
+What only rank 0 needs, and that at the end, is imported there: torch and pymatgen's prototypes take seconds.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,26 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .analysis import find_minima, write_best, write_report
 from .analysis.campaign_report import write_campaign_report, write_campaign_summary
 from .analysis.campaign_summary import CampaignSummary
 from .analysis.novelty import CompositionNovelty, composition_novelty, zero_shot
-from .campaign_hull import Standards, summarise_campaign
 from .command_words import CAMPAIGN_SEARCH_WORDS, RELAX_WORDS, given_words
 from .errors import InputError
-from .learning import fine_tune
 from .mpi_jobs.campaign import CampaignCalls, run_campaign
 from .mpi_jobs.world import World
-from .proposals.unimat.checkpoint import training_compositions
+from .proposals.unimat.compositions import DEFAULT, read_compositions
 from .relax.trust import require_typed
 from .search.campaign import round_of
 from .search.campaign_config import Campaign, read_campaign, read_campaign_folder
 from .search.campaign_words import CAMPAIGN_WORDS
 from .search.rounds import read_rounds
 from .search.store import Run, load_run
+
+if TYPE_CHECKING:
+    from .campaign_hull import Standards
 
 log = logging.getLogger("xtalseek")
 
@@ -47,6 +52,8 @@ def run(options: argparse.Namespace, world: World, command: str, threads: int, p
         campaign = _unseen(campaign)
 
     def finish(done: Campaign, refused: Mapping[str, str]) -> None:
+        from .campaign_hull import Standards
+
         standards = Standards(options.reference or (), not options.no_hull, options.references or (), typed=typed)
         sys.stdout.write("\n".join(_sum_up(done, refused, standards)) + "\n")
         sys.stdout.flush()
@@ -61,6 +68,8 @@ def campaign_status(folder: str) -> CampaignSummary:
     ------
     InputError : not a campaign folder.
     """
+    from .campaign_hull import Standards
+
     return _summary(read_campaign_folder(folder), {}, Standards(hull=False))
 
 
@@ -84,6 +93,8 @@ def _sum_up(campaign: Campaign, refused: Mapping[str, str], standards: Standards
 
 
 def _summary(campaign: Campaign, refused: Mapping[str, str], standards: Standards) -> CampaignSummary:
+    from .campaign_hull import summarise_campaign
+
     rounds = read_rounds(Path(campaign.out), campaign.searches)
     asked = {name: config.num + sum(r.get(name, 0) for r in rounds) for name, config in campaign.searches.items()}
     return summarise_campaign(
@@ -92,7 +103,7 @@ def _summary(campaign: Campaign, refused: Mapping[str, str], standards: Standard
 
 
 def _novelty(campaign: Campaign) -> dict[str, CompositionNovelty]:
-    training = training_compositions(None)
+    training = read_compositions(DEFAULT)
     if training is None:
         return {}
     return {name: composition_novelty(config.formula, training) for name, config in campaign.searches.items()}
@@ -100,7 +111,7 @@ def _novelty(campaign: Campaign) -> dict[str, CompositionNovelty]:
 
 def _unseen(campaign: Campaign) -> Campaign:
     """The campaign without the compositions that the model was trained on."""
-    training = training_compositions(None)
+    training = read_compositions(DEFAULT)
     if training is None:
         raise InputError("zero_shot: the checkpoint does not say what it was trained on: train it with this xtalseek")
     unseen = set(zero_shot((config.formula for config in campaign.searches.values()), training))
@@ -122,6 +133,8 @@ def _close(run: Run) -> None:
 
 def _learn(campaign: Campaign, number: int, checkpoint: str | None) -> str | None:
     """The checkpoint for round `number`, fine-tuned on what the round before found; the old one where that fails."""
+    from .learning import fine_tune
+
     folder = Path(campaign.out)
     before = round_of(campaign, number - 1, read_rounds(folder, campaign.searches), checkpoint)
     runs = [load_run(config.out) for config in before.configs.values() if (Path(config.out) / "config.toml").is_file()]

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""What a full or failing disk says: nothing that was asked for is wrong."""
+_LEFT_OVER = re.compile(r"\..+\.[a-z0-9_]{8}")
+_LONG_AGO = 3600.0
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -31,3 +40,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what `write_atomic` left in a folder where it was killed, an hour ago or longer."""
+    for path in folder.glob(".*"):
+        with suppress(OSError):
+            if _LEFT_OVER.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < time.time() - _LONG_AGO:
+                path.unlink()

@@ -17,7 +17,6 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from ase.data import atomic_numbers, reference_states
-from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
 
 from . import __version__
 from .files import write_atomic
@@ -119,6 +118,9 @@ def element_structures(symbol: str) -> list[tuple[str, Atoms]]:
         except (ValueError, NotImplementedError, KeyError) as error:  # a lattice without all of its numbers
             _log.debug("%s: %s", symbol, error)
     own, pearson, volume = _LIKE.get(symbol, (symbol, "", 0.0))
+    # Reading the library takes many seconds, which nobody is to wait for who asks for no hull.
+    from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
+
     for entry in AFLOW_PROTOTYPE_LIBRARY:
         structure, tags = entry["snl"].structure, entry["tags"]
         if {str(e) for e in structure.composition.elements} != {own} or len(structure) > _MOST_ATOMS:

@@ -133,12 +133,13 @@ def _ase_images(file: Path) -> list[Atoms]:
 
 def _require_counted(lines: Sequence[str], is_xyz: bool) -> None:
     """Refuse more atoms than lines, which ASE would make room for, or wait for at the end of the file."""
-    stated = [line.split() for line in lines] if is_xyz else [" ".join(lines[5:7]).split()]
-    for words in stated:
-        numbers = [word for word in words if word.isdecimal()]
-        alone = len(numbers) == len(words) == 1 or not is_xyz
-        if alone and any(len(number) > 12 or int(number) > len(lines) for number in numbers):
-            raise ValueError(f"it says that it has {max(numbers, key=len)[:20]} atoms, and has {len(lines)} lines")
+    for text in lines if is_xyz else " ".join(lines[5:7]).split():
+        try:
+            atoms = int(text)  # as ASE reads it
+        except ValueError:
+            continue
+        if atoms > len(lines):
+            raise ValueError(f"it says that it has {atoms:.3g} atoms, and has {len(lines)} lines")
 
 
 def _database_images(file: Path) -> list[Atoms]:

@@ -23,7 +23,7 @@ from ..search.progress import CampaignProgress
 from ..search.provenance import provenance
 from ..search.results import write_results
 from ..search.rounds import read_rounds, share_round, standing_lines, write_round
-from ..search.run import log_file, read_run
+from ..search.run import log_file, read_run, tidy_up
 from ..search.stop import Stop
 from ..search.store import Run
 from ..search.workshop import Workshop
@@ -173,6 +173,7 @@ class _Lead:
             crashed: dict[str, list[Suspect]] = {}
             for suspect in suspects(self._folder):
                 crashed.setdefault(suspect.search, []).append(suspect)
+            tidy_up(self._folder, {run.name: run for run in (self._folder / "runs").glob("*") if run.is_dir()})
             checkpoint: str | None = None
             shares: list[dict[str, int]] = []
             for number in count(1):

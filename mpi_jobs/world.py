@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
@@ -13,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError, StorageError
+from ..files import DISK_ERRORS
 
 _SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 """Ranks started, as MPICH, Open MPI and Slurm's srun tell every rank."""
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -53,17 +52,17 @@ class World:
         except BaseException as error:
             if self.comm is not None:
                 self.abort()
-            if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            if isinstance(error, OSError) and error.errno in DISK_ERRORS:
                 raise _told(error) from error
             raise
 
     def abort(self) -> None:
-        """Print the exception in hand, in one line where it is the disk's, and kill every rank."""
+        """Print the exception in hand, in one line where the disk or the user is the cause, and kill every rank."""
         error = sys.exception()
-        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             error = _told(error)
-        if isinstance(error, StorageError):
-            sys.stderr.write(f"xtalseek: {error}\n")
+        if isinstance(error, StorageError | KeyboardInterrupt):
+            sys.stderr.write(f"xtalseek: {str(error) or 'interrupted'}\n")
         else:
             sys.stderr.write(f"rank {self.rank} failed, the job ends:\n{traceback.format_exc()}")
         sys.stderr.flush()

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..files import write_atomic
+from ..errors import InputError, StorageError
+from ..files import DISK_ERRORS, write_atomic
 from .campaign_config import Campaign, campaign_to_toml, difference, read_campaign_folder
 from .campaign_files import CAMPAIGN_FILE
 from .completeness import completeness
@@ -86,7 +86,8 @@ def open_campaign(campaign: Campaign, made_with: Mapping[str, Any]) -> Campaign:
 
     Raises
     ------
-    InputError : a folder that belongs to another campaign or to something else, or cannot be written.
+    InputError : a folder that belongs to another campaign or to something else, or may not be written.
+    StorageError : the disk is full or fails.
     """
     folder = Path(campaign.out)
     if (folder / CAMPAIGN_FILE).is_file():
@@ -109,5 +110,6 @@ def open_campaign(campaign: Campaign, made_with: Mapping[str, Any]) -> Campaign:
     try:
         write_atomic(folder / CAMPAIGN_FILE, campaign_to_toml(campaign, made_with))
     except OSError as error:
-        raise InputError(f"campaign folder {campaign.out!r} cannot be written: {error.strerror}") from error
+        kind = StorageError if error.errno in DISK_ERRORS else InputError
+        raise kind(f"campaign folder {campaign.out!r} cannot be written: {error.strerror}") from error
     return campaign

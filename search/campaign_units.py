@@ -48,7 +48,7 @@ class CampaignUnits:
     number : of the round, from 1.
     begun : candidates of each search in the rounds before, which this one goes on from; left out: 0.
     claims : what this and other jobs work on.
-    made_with : for the run folders. crashed : candidates that were in hand when a process crashed, by search.
+    made_with : for the run folders. crashed : candidates that were in hand when a process crashed, by run folder.
     refused : a search that cannot be made is left out, and this is told why; the others go on.
     """
 
@@ -139,7 +139,9 @@ class CampaignUnits:
             if self._read is None or self._read[0] != search:
                 config = open_run(workshop.configs[search], self._made_with)
                 self._read = search, read_finished(Path(config.out))
-            unit, _ = open_unit(workshop, self._read[1], search, numbers, self._crashed.get(search, ()))
+            unit, _ = open_unit(
+                workshop, self._read[1], search, numbers, self._crashed.get(workshop.noted_as(search), ())
+            )
         except InputError as error:
             self._refused(search, str(error))
             self._claims.finished(name)

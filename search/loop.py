@@ -97,7 +97,7 @@ class _Worker:
             unfit = Relaxation(None, Status.ERROR, message=candidate.note, pressure_gpa=pressure)
             self._write_down(task, candidate, unfit)
             return
-        self._in_hand.begins_to_relax(task.search, assignment.number, candidate)
+        self._in_hand.begins_to_relax(self._workshop.noted_as(task.search), assignment.number, candidate)
         under_way = self._workshop.under_way(task.search)
         under_way.lowest = task.lowest
         key = next(self._keys)
@@ -111,7 +111,7 @@ class _Worker:
         drawn = []
         for assignment in task.assignments:
             drawn.append(self._draw(task.search, assignment))
-            self._in_hand.done(task.search, assignment.number)
+            self._in_hand.done(self._workshop.noted_as(task.search), assignment.number)
         self._tasks.drawn(task, drawn)
 
     def advance_until_some_end(self) -> None:
@@ -128,7 +128,7 @@ class _Worker:
                 ended += len(finished)
 
     def _draw(self, search: str, assignment: Assignment) -> Candidate:
-        self._in_hand.begins_to_draw(search, assignment)
+        self._in_hand.begins_to_draw(self._workshop.noted_as(search), assignment)
         with self._stop.interruptible():
             return draw(self._workshop.configs[search], self._workshop.sources(search), assignment)
 
@@ -136,5 +136,5 @@ class _Worker:
         workshop, search = self._workshop, task.search
         record = Record(candidate, relaxation, time.time(), workshop.rank, task.assignment.number)
         workshop.journal(search).append(record)
-        self._in_hand.done(search, task.assignment.number)
+        self._in_hand.done(workshop.noted_as(search), task.assignment.number)
         self._tasks.done(Finished.of(record, bool(workshop.needs_parent(search)), search))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, StorageError
-from ..files import write_atomic
+from ..files import DISK_ERRORS, remove_leftovers, write_atomic
 from .budget import AdaptiveOrder, Budget, FixedOrder, Order
 from .config import SearchConfig, difference, to_toml
 from .desk import Desk, SharedDesk
@@ -46,7 +46,8 @@ def open_run(config: SearchConfig, made_with: Mapping[str, Any]) -> SearchConfig
 
     Raises
     ------
-    InputError : a folder that belongs to another configuration or to something else.
+    InputError : a folder that belongs to another configuration or to something else, or may not be written.
+    StorageError : the disk is full or fails.
     """
     folder = Path(config.out)
     if (folder / CONFIG_FILE).is_file():
@@ -65,7 +66,8 @@ def open_run(config: SearchConfig, made_with: Mapping[str, Any]) -> SearchConfig
     try:
         write_atomic(folder / CONFIG_FILE, to_toml(config, made_with))
     except OSError as error:
-        raise InputError(f"run folder {config.out!r} cannot be written: {error.strerror}") from error
+        kind = StorageError if error.errno in DISK_ERRORS else InputError
+        raise kind(f"run folder {config.out!r} cannot be written: {error.strerror}") from error
     return config
 
 
@@ -162,6 +164,8 @@ def tidy_up(folder: Path, runs: Mapping[str, Path]) -> None:
         )
 
     tidy(folder, lambda search, source, index: (source, index) in finished(search))
+    for each in {folder, *runs.values()}:
+        remove_leftovers(each)
 
 
 def close_run(config: SearchConfig, stop: Stop) -> Run:

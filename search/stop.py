@@ -32,7 +32,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.reason: str | None = None
-        self._interruptible = False
+        self._interruptible = self._heard = False
 
     def request(self, reason: str) -> None:
         """Ask the search to end; what is in hand is dropped."""
@@ -66,8 +66,10 @@ class Stop:
                 signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.reason is not None and number in (signal.SIGINT, signal.SIGTERM):
+        # Not `reason`: another rank may have told this one of the same signal a moment before.
+        if self._heard and number in (signal.SIGINT, signal.SIGTERM):
             raise KeyboardInterrupt
+        self._heard = True
         self.request(_SIGNALS[signal.Signals(number)])
         if self._interruptible:
             self._interruptible = False

@@ -62,6 +62,11 @@ class Workshop:
             )
         return made
 
+    def noted_as(self, search: str) -> str:
+        """What a search is called where it is noted what workers have in hand: its run folder, of which a round of a
+        campaign that learns has one of its own."""
+        return Path(self.configs[search].out).name if search else ""
+
     def needs_parent(self, search: str) -> frozenset[str]:
         """Sources of a search whose candidates start from relaxed structures."""
         return frozenset(

@@ -19,7 +19,7 @@ from safetensors.torch import load, save
 
 from ...errors import InputError, StorageError, unknown
 from ...files import write_atomic
-from .compositions import FILE, pack_compositions, read_compositions
+from .compositions import DEFAULT, FILE, pack_compositions, read_compositions
 from .model import UniMatModel
 from .sparse import SparseConfig, SparseModel
 from .unet_config import UNetConfig
@@ -33,8 +33,6 @@ MODELS: dict[str, tuple[type, type[UniMatModel]]] = {
 }
 LARGEST_SETTING = 4096
 """No width, number of layers, or whatever else a model is made of is larger."""
-DEFAULT = Path(__file__).with_name("default")
-"""The checkpoint that the package carries."""
 
 
 def new_model(name: str, settings: Mapping[str, Any] | None = None) -> UniMatModel:
@@ -188,8 +186,9 @@ def _read_page(folder: Path) -> dict[str, Any]:
     if not whole or "version" not in page:
         raise InputError(f"checkpoint {str(folder)!r}: model.json was not written by `xtalseek train`")
     if page["version"] != VERSION:
+        version = " ".join(str(page["version"]).split())[:20]
         raise InputError(
-            f"checkpoint {str(folder)!r} has version {' '.join(str(page['version']).split())[:20]}, this xtalseek reads version "
-            f"{VERSION}: train it again, or install the xtalseek that wrote it"
+            f"checkpoint {str(folder)!r} has version {version}, this xtalseek reads version {VERSION}: "
+            "train it again, or install the xtalseek that wrote it"
         )
     return page

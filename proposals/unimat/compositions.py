@@ -20,6 +20,8 @@ from ...formula import parse_formula, reduced_formula
 from .orbits import ELECTRONEGATIVITY_ORDER
 
 FILE = "compositions.txt.gz"
+DEFAULT = Path(__file__).with_name("default")
+"""The checkpoint that the package carries."""
 MOST_BYTES = 50_000_000
 """Of text, a few million compositions: a small file must not unpack to what fills the memory."""
 LONGEST = 200

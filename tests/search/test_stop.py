@@ -43,6 +43,16 @@ def test_a_second_interrupt_is_python_s_own() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_what_another_rank_told_is_no_first_interrupt() -> None:
+    """A launcher passes a signal on to all ranks: one may hear of it from another before its own comes."""
+    stop = Stop()
+    with stop.listening():
+        stop.request("told to end (SIGTERM)")
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 def test_handlers_are_put_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with Stop().listening(max_hours=1):

@@ -118,7 +118,7 @@ def _wait_for_an_instant(scene: Scene, expected: Unbroken, rng: Random) -> None:
         end = time.monotonic() + rng.uniform(0, expected.seconds)
         wait_until(lambda: session.is_over or time.monotonic() > end, expected.seconds + 1)
         return
-    more = lines(scene.work, scene.out) + rng.randint(1, max(1, expected.lines // 2))
+    more = lines(scene.work, scene.out) + rng.randint(1, max(1, expected.lines // 6))
     wait_until(lambda: session.is_over or lines(scene.work, scene.out) >= min(more, expected.lines), 600)
     end = time.monotonic() + rng.uniform(0, 0.3)
     wait_until(lambda: time.monotonic() > end, 1)
@@ -161,6 +161,6 @@ def choose_faults(work: Work, rng: Random, number: int, on_disk: bool) -> list[F
     chosen: list[Fault] = []
     while len(chosen) < number:
         chosen.append(rng.choice([fault for fault in fitting if not fault.between]))
-        if rng.random() < 0.7:
+        if chosen[-1].ends and rng.random() < 0.7:
             chosen.append(rng.choice([fault for fault in fitting if fault.between]))
     return chosen
