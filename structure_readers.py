@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 _LONGEST_NAME = 200
+_MANY_COLUMNS = re.compile(r"Properties.*?:\s*\+?\d[\d_]{3}", re.IGNORECASE)
 _POSCARS = ("POSCAR", "CONTCAR")
 _READABLE_SUFFIXES = (".cif", ".res", ".extxyz", ".xyz", ".vasp", ".poscar", ".cell", ".xsf", ".traj", ".db", ".json")
 
@@ -132,7 +134,9 @@ def _ase_images(file: Path) -> list[Atoms]:
 
 
 def _require_counted(lines: Sequence[str], is_xyz: bool) -> None:
-    """Refuse more atoms than lines, which ASE would make room for, or wait for at the end of the file."""
+    """Refuse more atoms than lines, or columns beyond use: ASE would make room for them, or count through them."""
+    if is_xyz and any(_MANY_COLUMNS.search(line) for line in lines):
+        raise ValueError("Properties has a thousand columns or more")
     for text in lines if is_xyz else " ".join(lines[5:7]).split():
         try:
             atoms = int(text)  # as ASE reads it

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from ..errors import InputError
 from ..files import write_atomic
-from ..search.config import SearchConfig, read_toml, resolve
+from ..search.config import SearchConfig, read_run_config
 from ..search.progress import duration
 from ..search.store import CONFIG_FILE
 from .campaign_plots import completeness_plot, stability_plot
@@ -209,7 +209,7 @@ def _cited(summary: CampaignSummary, folder: Path) -> tuple[list[Citation], list
     if path is None:
         return [], []
     try:
-        config: SearchConfig = resolve(read_toml(path))
+        config: SearchConfig = read_run_config(path)
     except (OSError, InputError):
         return [], []
     sources = tuple(source.source for source in summary.by_source()) or config.source

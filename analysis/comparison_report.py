@@ -11,7 +11,7 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 from ..files import write_atomic
-from ..search.config import SearchConfig, read_toml, resolve
+from ..search.config import SearchConfig, read_run_config
 from ..search.schedule import EQUAL
 from ..search.store import CONFIG_FILE
 from .citations import Citation, cite
@@ -88,7 +88,7 @@ def _html(comparison: Comparison) -> str:
     claimed, not_claimed = claims(comparison.pairs)
     if not comparison.pairs:
         not_claimed = ["There is nothing to compare with: no second source on the same targets."]
-    configs = [resolve(read_toml(Path(run) / CONFIG_FILE)) for run in comparison.runs]
+    configs = [read_run_config(Path(run) / CONFIG_FILE) for run in comparison.runs]
     texts = [(Path(run) / CONFIG_FILE).read_text(encoding="utf-8") for run in comparison.runs]
     cited, uncited = _cited(configs)
     targets = list(comparison.references)

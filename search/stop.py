@@ -40,14 +40,24 @@ class Stop:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Work that a signal may cut short with `StopRequested`."""
+        """Work that a signal may cut short with `StopRequested`.
+
+        What the work returned when a signal came is not to be trusted: raised in the middle of compiled code,
+        `StopRequested` may come out as an error of another kind, which a guard takes for a bad structure.
+        """
         if self.reason is not None:
             raise StopRequested
         self._interruptible = True
         try:
             yield
+        except Exception as error:
+            if self.reason is not None:
+                raise StopRequested from error
+            raise
         finally:
             self._interruptible = False
+        if self.reason is not None:
+            raise StopRequested
 
     @contextmanager
     def listening(self, max_hours: float | None = None) -> Iterator[None]:

@@ -36,6 +36,27 @@ def test_the_time_limit_ends_a_relaxation() -> None:
     assert stop.reason == "the time limit was reached"
 
 
+@pytest.mark.parametrize("swallowed", [True, False])
+def test_what_compiled_code_makes_of_a_signal_is_no_result(swallowed: bool) -> None:
+    """Numba turns it into SystemError, NumPy into TypeError; a guard around either takes it for a bad structure."""
+    stop, reached = Stop(), []
+    with stop.listening(), pytest.raises(StopRequested), stop.interruptible():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        except StopRequested as error:
+            reached.append("guard")
+            if not swallowed:
+                raise SystemError("returned a result with an exception set") from error
+    assert reached == ["guard"]
+
+
+def test_an_error_of_the_work_itself_stays_what_it_is() -> None:
+    stop = Stop()
+    with stop.listening(), pytest.raises(ValueError, match="own"), stop.interruptible():
+        raise ValueError("its own")
+
+
 def test_a_second_interrupt_is_python_s_own() -> None:
     stop = Stop()
     with stop.listening(), pytest.raises(KeyboardInterrupt):
