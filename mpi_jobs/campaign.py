@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..proposals import sources
 from ..search.campaign import Round, open_campaign, round_of, standings
 from ..search.campaign_config import Campaign
 from ..search.campaign_units import CampaignUnits, lines_done
@@ -74,7 +75,7 @@ def run_campaign(
     """
     seats = take_seats(world)
     workshop = Workshop(campaign.searches, world.rank)
-    together(world, lambda: _try_relaxers(workshop))
+    together(world, lambda: _try_tools(workshop))
     team = Team(world, choose_roles(seats, proposers))
     if world.rank != 0:
         team.follow_opening()
@@ -86,16 +87,20 @@ def run_campaign(
     _Lead(opened, world, team, workshop, calls, made_with).run()
 
 
-def _try_relaxers(workshop: Workshop) -> None:
-    """Make a relaxer, so that a missing package or a misspelt name is told before anything is written.
+def _try_tools(workshop: Workshop) -> None:
+    """Make sources and a relaxer, so that a missing package or a misspelt name is told before anything is written.
 
     Raises
     ------
-    InputError : that of the first composition, where none of the first `_TRIED` has one.
+    InputError : a source that does not exist; or that of the first composition, where none of the first `_TRIED` has
+        tools.
     """
+    for source in {name: None for config in workshop.configs.values() for name in config.source}:
+        sources.get(source)
     refused: InputError | None = None
     for search in list(workshop.configs)[:_TRIED]:
         try:
+            workshop.sources(search)
             workshop.relaxer(search)
         except InputError as error:
             refused = refused or error

@@ -115,7 +115,7 @@ class CampaignUnits:
         for search in sorted(self._workshop.configs, key=lambda name: -likely_size(self._config(name))):
             config, first = self._config(search), begun.get(search, 0)
             ranges: list[range | None] = [None] if first < config.num else []
-            if can_be_split(config, bool(self._workshop.needs_parent(search))):
+            if self._can_be_split(search):
                 ranges = [range(i, min(i + SHARED, config.num)) for i in range(first, config.num, SHARED)]
             names = [f"{number:02d}-{search}-{place:04d}" for place in range(len(ranges))]
             if any(self._claims.state(name) == "done" for name in names):
@@ -123,6 +123,12 @@ class CampaignUnits:
                 names = [self._name(*each, finished, config) for each in zip(names, ranges, strict=True)]
             self._units[search] = names
             yield from zip(names, [search] * len(ranges), ranges, strict=True)
+
+    def _can_be_split(self, search: str) -> bool:
+        try:
+            return can_be_split(self._config(search), bool(self._workshop.needs_parent(search)))
+        except InputError:  # told when the search is opened, and only that search is left out
+            return False
 
     def _name(self, name: str, numbers: range | None, finished: FinishedRun, config: SearchConfig) -> str:
         """A unit's own name, or another where it is marked as finished and its journal was damaged since."""

@@ -88,19 +88,25 @@ def test_other_words_on_a_campaign_folder_are_refused_and_nothing_is_touched(xta
     assert "belongs to another campaign" in refused.stderr and "max_steps" in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
     assert (tmp_path / "out" / "campaign.toml").read_bytes() == before
+    misspelt = xtalseek(*words("list.txt", "--source", "randm", out="none"))
+    assert misspelt.returncode == 2
+    assert "did you mean 'random'?" in misspelt.stderr
+    assert not (tmp_path / "none").exists()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes").write_text("mine")
     assert "is not a campaign folder" in xtalseek(*words("list.txt", out="other")).stderr
 
 
 def test_a_composition_that_cannot_be_searched_is_left_out_and_told(xtalseek: Run, tmp_path: Path) -> None:
-    (tmp_path / "list.csv").write_text("formula,space_groups,min_distances\nNaCl,,\nNa2Cl,225,Na-Na=9\n")
+    rows = ("formula,space_groups,min_distances,source_options", "NaCl,,,", "Na2Cl,225,Na-Na=9,", "Na3Cl,,,no_such=1")
+    (tmp_path / "list.csv").write_text("\n".join(rows) + "\n")
     finished = xtalseek(*words("list.csv", num=2))
     assert finished.returncode == 0, finished.stderr
     assert "Na2Cl is left out" in finished.stderr
+    assert "Na3Cl is left out" in finished.stderr and "no_such" in finished.stderr
     assert len(load_run(tmp_path / "out" / "runs" / "NaCl").records) == 2
-    rows = {row["name"]: row for row in csv.DictReader((tmp_path / "out" / "summary.csv").open())}
-    assert rows["Na2Cl"]["state"] == "refused"
+    told = {row["name"]: row["state"] for row in csv.DictReader((tmp_path / "out" / "summary.csv").open())}
+    assert told == {"NaCl": "finished", "Na2Cl": "refused", "Na3Cl": "refused"}
 
 
 @pytest.mark.usefixtures("needs_mpirun")
