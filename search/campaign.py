@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, StorageError
-from ..files import DISK_ERRORS, write_atomic
+from ..errors import InputError
 from .campaign_config import Campaign, campaign_to_toml, difference, read_campaign_folder
 from .campaign_files import CAMPAIGN_FILE
 from .completeness import completeness
@@ -16,7 +15,7 @@ from .config import SearchConfig
 from .finished import FinishedRun, read_finished
 from .found import Found
 from .rounds import Standing
-from .store import LOG_FOLDER
+from .store import is_taken, write_settings
 
 
 @dataclass(frozen=True)
@@ -73,10 +72,7 @@ def is_complete(config: SearchConfig, finished: FinishedRun, numbers: range | No
         return len(finished.within(numbers)) >= len(numbers)
     if len(finished) >= config.num:
         return True
-    found = Found()
-    for each in finished:
-        found.add(each)
-    return found.enough(config.stopping_rule)
+    return Found.of(finished).enough(config.stopping_rule)
 
 
 def open_campaign(campaign: Campaign, made_with: Mapping[str, Any]) -> Campaign:
@@ -105,11 +101,7 @@ def open_campaign(campaign: Campaign, made_with: Mapping[str, Any]) -> Campaign:
         campaign = replace(campaign, searches=dict(stored.searches) | kept)
         if campaign == stored:
             return campaign
-    elif folder.exists() and (not folder.is_dir() or any(item.name != LOG_FOLDER for item in folder.iterdir())):
+    elif is_taken(folder):
         raise InputError(f"{campaign.out!r} exists and is not a campaign folder: give another --out")
-    try:
-        write_atomic(folder / CAMPAIGN_FILE, campaign_to_toml(campaign, made_with))
-    except OSError as error:
-        kind = StorageError if error.errno in DISK_ERRORS else InputError
-        raise kind(f"campaign folder {campaign.out!r} cannot be written: {error.strerror}") from error
+    write_settings(folder / CAMPAIGN_FILE, campaign_to_toml(campaign, made_with), f"campaign folder {campaign.out!r}")
     return campaign

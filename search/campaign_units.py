@@ -16,7 +16,7 @@ from .config import SearchConfig
 from .finished import FinishedRun, read_finished
 from .in_hand import Suspect
 from .results import RESULTS_FILE, is_whole
-from .run import open_run, open_unit
+from .run import likely_size, open_run, open_unit
 from .schedule import ADAPTIVE
 from .store import journal_files
 from .tasks import WAIT, Wait
@@ -27,11 +27,6 @@ SHARED = 64
 """Candidates of a unit that several jobs may share a search by."""
 ASK_AGAIN = 5.0
 """Seconds between two looks at what other jobs hold."""
-
-
-def likely_size(config: SearchConfig) -> float:
-    """Atoms in a candidate's cell, on average."""
-    return sum(config.target.composition.values()) * sum(config.formula_units) / 2
 
 
 def can_be_split(config: SearchConfig, has_parents: bool) -> bool:

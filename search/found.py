@@ -42,6 +42,14 @@ class Found:
         self.minima: list[Known] = []
         self.relaxations = 0
 
+    @classmethod
+    def of(cls, relaxations: Iterable[Finished]) -> Found:
+        """What is known once these have ended, in this order."""
+        found = cls()
+        for finished in relaxations:
+            found.add(finished)
+        return found
+
     @property
     def lowest(self) -> float | None:
         """eV/atom; None: none yet."""
@@ -80,7 +88,4 @@ class Found:
 
 def found_in(records: Iterable[Record]) -> Found:
     """What a search knew once these relaxations had ended."""
-    found = Found()
-    for record in sorted(records, key=lambda record: record.finished):
-        found.add(Finished.of(record))
-    return found
+    return Found.of(Finished.of(record) for record in sorted(records, key=lambda record: record.finished))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, StorageError
-from ..files import DISK_ERRORS, remove_leftovers, write_atomic
+from ..files import remove_leftovers
 from .budget import AdaptiveOrder, Budget, FixedOrder, Order
 from .config import SearchConfig, difference, to_toml
 from .desk import Desk, SharedDesk
@@ -25,7 +25,7 @@ from .provenance import provenance
 from .results import write_results
 from .schedule import ADAPTIVE
 from .stop import Stop
-from .store import CONFIG_FILE, LOG_FOLDER, Run, journal_files, load_run, read_config
+from .store import CONFIG_FILE, LOG_FOLDER, Run, is_taken, journal_files, load_run, read_config, write_settings
 from .tasks import Finished
 from .units import OneUnit, Unit
 from .workshop import Workshop
@@ -61,14 +61,15 @@ def open_run(config: SearchConfig, made_with: Mapping[str, Any]) -> SearchConfig
         config = replace(config, num=max(config.num, stored.num))
         if all(getattr(stored, name) == getattr(config, name) for name in ("num", "max_hours", "until")):
             return config
-    elif folder.exists() and (not folder.is_dir() or any(item.name != LOG_FOLDER for item in folder.iterdir())):
+    elif is_taken(folder):
         raise InputError(f"{config.out!r} exists and is not a run folder: give another --out")
-    try:
-        write_atomic(folder / CONFIG_FILE, to_toml(config, made_with))
-    except OSError as error:
-        kind = StorageError if error.errno in DISK_ERRORS else InputError
-        raise kind(f"run folder {config.out!r} cannot be written: {error.strerror}") from error
+    write_settings(folder / CONFIG_FILE, to_toml(config, made_with), f"run folder {config.out!r}")
     return config
+
+
+def likely_size(config: SearchConfig) -> float:
+    """Atoms in a candidate's cell, on average."""
+    return sum(config.target.composition.values()) * sum(config.formula_units) / 2
 
 
 def open_unit(
@@ -112,9 +113,8 @@ def open_unit(
         log.warning("%s: %s", record.name, record.relaxation.message)
         done += 1
         budget.resume(Finished.of(record))
-    size = sum(config.target.composition.values()) * sum(config.formula_units) / 2
     left = (config.num if numbers is None else len(numbers)) - done
-    return Unit(search, budget, size, workshop.blocks(search), suspected, left), done
+    return Unit(search, budget, likely_size(config), workshop.blocks(search), suspected, left), done
 
 
 def search(config: SearchConfig, command: str = "", threads: int = 1) -> Run:

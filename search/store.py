@@ -22,7 +22,7 @@ from typing import IO, Any
 import orjson
 
 from ..errors import InputError, StorageError
-from ..files import sync_folder
+from ..files import DISK_ERRORS, sync_folder, write_atomic
 from ..records import Record, record_from_json, record_to_json, to_json
 from .config import SearchConfig, read_run_config
 
@@ -130,6 +130,26 @@ class Journal:
             with suppress(OSError):
                 os.ftruncate(self._file.fileno(), self._length)
             self.rest()
+
+
+def is_taken(folder: Path) -> bool:
+    """Whether something lies where a new run or campaign folder is to be, but for the logs of a batch system."""
+    return folder.exists() and (not folder.is_dir() or any(item.name != LOG_FOLDER for item in folder.iterdir()))
+
+
+def write_settings(path: Path, text: str, folder: str) -> None:
+    """Write the file that makes a folder that of a run or of a campaign; `folder` is how the user knows it.
+
+    Raises
+    ------
+    InputError : it may not be written.
+    StorageError : the disk is full or fails.
+    """
+    try:
+        write_atomic(path, text)
+    except OSError as error:
+        kind = StorageError if error.errno in DISK_ERRORS else InputError
+        raise kind(f"{folder} cannot be written: {error.strerror}") from error
 
 
 @dataclass(frozen=True, eq=False)
