@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from . import __version__
@@ -33,6 +33,19 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     InputError : an unknown verb or option, told with the nearest, or one that is missing.
     SystemExit : after `--help` and `--version`.
     """
+    parser, verbs = build_parser()
+    passed: list[str] = []
+    if words[:1] and words[0] == "submit":
+        words, passed = words_passed_on(words)
+    options, extra = parser.parse_known_args(words)
+    options.passed = passed
+    if extra:
+        raise _not_known(extra[0], options.verb, verbs[options.verb])
+    return options
+
+
+def build_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    """The whole command's parser, and that of each verb by its name."""
     parser = _Parser(prog="xtalseek", description="Search crystal structures: propose, relax, rank, compare.")
     parser.add_argument("--version", action="version", version=f"xtalseek {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -122,15 +135,18 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     _add_train(p)
     p = verb("version", "the version, with --json also of what it runs on", "xtalseek version --json")
     _add_json(p)
-
-    passed: list[str] = []
-    if words[:1] and words[0] == "submit":
-        words, passed = words_passed_on(words)
-    options, extra = parser.parse_known_args(words)
-    options.passed = passed
-    if extra:
-        raise _not_known(extra[0], options.verb, verbs.choices[options.verb])
-    return options
+    p = verb("init", "write a commented configuration to start from", "xtalseek init SrTiO3 --out SrTiO3.toml")
+    _add_init(p)
+    p = verb("doctor", "check this installation, and say what to mend", "xtalseek doctor --out runs")
+    p.add_argument("--out", default=".", metavar="FOLDER", help="its disk is checked (default: the current folder)")
+    _add_json(p)
+    p = verb(
+        "completion",
+        "print a shell script that completes xtalseek's words",
+        "source <(xtalseek completion bash)",
+    )
+    p.add_argument("shell", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")
+    return parser, verbs.choices
 
 
 def _not_known(word: str, verb: str, parser: argparse.ArgumentParser) -> InputError:
@@ -181,6 +197,13 @@ def _add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--formula-units", default="1-4", metavar="1-4", help="in a cell (default: 1-4)")
     parser.add_argument("--symmetry-operations", default="2-4", metavar="2-4", help="of the cell (default: 2-4)")
     parser.add_argument("--out", metavar="FILE.cell", help="where to write it (default: on the screen)")
+
+
+def _add_init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("formula", nargs="?", metavar="FORMULA", help="one formula unit (default: an example)")
+    text = "the file, which must not exist (default: FORMULA.toml, search.toml or campaign.toml)"
+    parser.add_argument("--out", metavar="FILE.toml", help=text)
+    parser.add_argument("--campaign", action="store_true", help="for `xtalseek campaign` instead of `search`")
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

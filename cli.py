@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     Exit status: 0 well, 1 the disk failed, 2 something given cannot be used, 3 no structure can satisfy the target, 130
-    interrupted twice.
+    interrupted twice. `doctor` ends with 1, by SystemExit, where it found something broken.
     """
     words = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -348,6 +348,28 @@ def version(options: argparse.Namespace, world: World) -> None:
     _print(json.dumps(found, indent=1) if options.json else f"xtalseek {__version__}")
 
 
+def init(options: argparse.Namespace, world: World) -> None:
+    """`xtalseek init`."""
+    from .starter import write_starter
+
+    _print(write_starter(options.formula, options.out, options.campaign))
+
+
+def doctor(options: argparse.Namespace, world: World) -> None:
+    """`xtalseek doctor`; raises SystemExit(1) where something is broken."""
+    from .doctor import run_doctor
+
+    if not run_doctor(Path(options.out), options.json, _print):
+        raise SystemExit(1)
+
+
+def completion(options: argparse.Namespace, world: World) -> None:
+    """`xtalseek completion`."""
+    from .completion import completion_script
+
+    _print(completion_script(options.shell))
+
+
 def _is_campaign(folder: str) -> bool:
     return (Path(folder) / "campaign.toml").is_file()
 
@@ -385,5 +407,6 @@ _VERBS = {
     for call in (
         *(search, campaign, submit, propose, seed, relax, status, rank, report),
         *(compare, hull, export, verify, evaluate, train, version),
+        *(init, doctor, completion),
     )
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
@@ -60,18 +61,39 @@ class Registry:
         self.kind = kind
         self.group = group
         self._builtin = dict(builtin)
+        self._added: dict[str, Any] = {}
+
+    def add(self, name: str, thing: Any) -> None:
+        """Let `name` stand for `thing` in this process; a second `add` of a plug-in's name replaces the first.
+
+        Every process that uses the name has to add it: the ranks of an `mpirun` that run one script do.
+
+        Parameters
+        ----------
+        name : letters, digits, "-" and "_", as it is given in words and options.
+        thing : what an entry point of this name would lead to: for a source, its class.
+
+        Raises
+        ------
+        InputError : a name of xtalseek's own, or one that cannot be written in a word.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            raise InputError(f"{self.kind} {name!r}: a name consists of letters, digits, '-' and '_', such as my-own")
+        if name in self._builtin:
+            raise InputError(f"{self.kind} {name!r} is one of xtalseek's own: choose another name")
+        self._added[name] = thing
 
     def paths(self) -> dict[str, str]:
-        """Every known name with its "module:attribute"; what xtalseek brings wins over a plug-in of the same name."""
+        """Every name of ours or of an entry point with its "module:attribute"; ours wins over a plug-in's."""
         plugged = {point.name: point.value for point in entry_points(group=self.group)}
         return plugged | self._builtin
 
     def names(self) -> list[str]:
         """The known names, sorted."""
-        return sorted(self.paths())
+        return sorted({*self.paths(), *self._added})
 
     def __contains__(self, name: str) -> bool:
-        return name in self.paths()
+        return name in self._added or name in self.paths()
 
     def get(self, name: str) -> Any:
         """Import and return what `name` stands for.
@@ -80,7 +102,9 @@ class Registry:
         ------
         InputError : an unknown name (the nearest is suggested), or a package that is not installed.
         """
+        if name in self._added:
+            return self._added[name]
         paths = self.paths()
         if name not in paths:
-            raise unknown(self.kind, name, paths)
+            raise unknown(self.kind, name, self.names())
         return load_attribute(paths[name], f"{self.kind} {name!r}")

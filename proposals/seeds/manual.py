@@ -66,7 +66,8 @@ def _table(rows: Sequence[Row]) -> str:
     for row in rows:
         name = row.name.partition(" ")[0]
         cells = (name, row.where, row.form, row.units, row.default, row.meaning, f"`{row.example}`")
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        # A bracket may begin a link: "[a] [b]" is one to b.
+        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("[", "\\[") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
