@@ -18,7 +18,7 @@ from xtalseek.search.store import load_run
 
 VERBS = (
     "search", "propose", "seed", "relax", "status", "rank", "report", "compare", "hull", "export", "verify", "evaluate",
-    "train", "version",
+    "train", "version", "campaign", "submit", "init", "doctor", "completion",
 )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def test_every_verb_shows_an_example(verb: str, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["serch", "Si"], "unknown verb 'serch': allowed are campaign, compare, evaluate,*did you mean 'search'"),
+        (["serch", "Si"], "unknown verb 'serch': allowed are campaign, compare, completion,*did you mean 'search'"),
         ([], "VERB"),
         (["search"], "formula: none given"),
         (["search", "Xx2O"], "unknown element*did you mean 'Xe'"),
