@@ -1,13 +1,12 @@
 """The public interface: the names in `__all__` here, and `xtalseek.testing`, stay from version to version.
 
-Anything else in the package may change without notice. `import xtalseek` alone loads none of this, so that it is
-instant; `xtalseek.search` and `xtalseek.relax` are sub-packages, and the functions of these names are
-`xtalseek.api.search` and `xtalseek.api.relax`:
+Anything else in the package may change without notice. The functions are there as `xtalseek.search` and so on, too;
+`import xtalseek` alone loads none of this, so that it is instant:
 
-    from xtalseek import api
+    import xtalseek
 
-    run = api.search("MgO", num=20, formula_units=(1, 2), out="runs/MgO")
-    for minimum in api.find_minima(run):
+    run = xtalseek.search("MgO", num=20, formula_units=(1, 2), out="runs/MgO")
+    for minimum in xtalseek.find_minima(run):
         print(minimum.name, minimum.enthalpy_per_atom, minimum.space_group)
 
 Keyword arguments are the words of the command line and of TOML (`--max-hours` is `max_hours`), with the same defaults.

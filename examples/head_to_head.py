@@ -8,14 +8,14 @@ twenty compositions or more, and drop `relaxer` and `relaxer_options` for CHGNet
 
 import sys
 
-from xtalseek import api
+import xtalseek
 
 COMPOSITIONS = ("MgO", "TiO2")
 
 
 def main(num: str = "4", folder: str = "runs/head-to-head") -> None:
     runs = [
-        api.search(
+        xtalseek.search(
             formula,
             num=int(num),
             source=source,
@@ -28,7 +28,7 @@ def main(num: str = "4", folder: str = "runs/head-to-head") -> None:
         for formula in COMPOSITIONS
         for source in ("random", "substitution")
     ]
-    comparison = api.compare_runs(runs, within_mev=5.0, baseline="random")
+    comparison = xtalseek.compare_runs(runs, within_mev=5.0, baseline="random")
     print("\n".join(comparison.lines()))
 
 

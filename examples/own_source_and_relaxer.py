@@ -18,6 +18,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 from ase.units import GPa
 
+import xtalseek
 from xtalseek import api
 from xtalseek.testing import check_relaxer, check_source
 
@@ -96,7 +97,7 @@ def main(num: str = "4", out: str = "runs/own") -> None:
     print("both conform")
     api.sources.add("lattices", Lattices)
     api.relaxers.add("ase-fire", AseFire)
-    run = api.search(
+    run = xtalseek.search(
         "Cu",
         num=int(num),
         source="lattices",
@@ -108,7 +109,7 @@ def main(num: str = "4", out: str = "runs/own") -> None:
         max_steps=300,
         out=out,
     )
-    for minimum in api.find_minima(run):
+    for minimum in xtalseek.find_minima(run):
         words = f"{minimum.enthalpy_per_atom:9.4f} eV/atom {minimum.space_group:8}"
         print(f"{minimum.name} {words} found {minimum.times_found} times")
 

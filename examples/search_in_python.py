@@ -9,11 +9,12 @@ Run it again and it goes on where it was; with a larger NUM, beyond its old end:
 
 import sys
 
+import xtalseek
 from xtalseek import api
 
 
 def main(formula: str = "MgO", num: str = "8", out: str = "runs/example") -> None:
-    run = api.search(
+    run = xtalseek.search(
         formula,
         num=int(num),
         formula_units=(1, 2),
@@ -25,7 +26,7 @@ def main(formula: str = "MgO", num: str = "8", out: str = "runs/example") -> Non
     ended = [record.relaxation.status for record in run.records]
     print(f"{len(ended)} candidates, {ended.count(api.Status.CONVERGED)} converged, in {run.path}")
     print(f"{'name':24} {'eV/atom':>9} {'space group':12} found")
-    for minimum in api.find_minima(run):
+    for minimum in xtalseek.find_minima(run):
         if not minimum.suspicious:
             words = f"{minimum.enthalpy_per_atom:9.4f} {minimum.space_group:12} {minimum.times_found}"
             print(f"{minimum.name:24} {words}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from ase import Atoms
 
+from ..callable_package import make_callable
 from ..errors import InputError, unknown
 from ..records import Relaxation
 from ..registry import Registry
@@ -26,6 +27,8 @@ __all__ = [
     "potentials",
     "relaxers",
 ]
+
+make_callable(__name__)
 
 relaxers = Registry("relaxer", {}, group="xtalseek.relaxers")
 """Whole engines that do their own minimising; called as `engine(settings, **options)`."""

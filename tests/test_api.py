@@ -15,6 +15,7 @@ import pytest
 from ase.build import bulk
 from running import ROOT, environment
 
+import xtalseek
 import xtalseek.testing
 from xtalseek import api
 from xtalseek.api_words import ProposeWords, RelaxWords, SearchWords
@@ -79,6 +80,30 @@ def test_importing_the_package_loads_nothing() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_functions_are_there_by_the_package_s_name_too() -> None:
+    functions = [name for name in api.__all__ if inspect.isfunction(getattr(api, name))]
+    assert sorted(xtalseek.__all__) == sorted(functions)
+    assert xtalseek.load_run is api.load_run and xtalseek.find_minima is api.find_minima
+    with pytest.raises(AttributeError, match="no attribute 'surch'"):
+        _ = UNTYPED_PACKAGE.surch
+
+
+def test_search_and_relax_are_called_as_they_are_named_and_stay_packages(tmp_path: Path) -> None:
+    code = (
+        "import xtalseek; import xtalseek.search.config, xtalseek.relax.contract; "
+        "from ase.build import bulk; "
+        "(done,) = xtalseek.relax([bulk('Cu')], 'emt', max_steps=2); "
+        "from xtalseek import search; search('Cu', num=1, relaxer='emt', max_steps=2, formula_units=1, out='run'); "
+        "assert xtalseek.search is search and len(xtalseek.load_run('run').records) == 1; "
+        "print(done.force_calls, search.config.__name__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[1] == "xtalseek.search.config"
+
+
 def test_the_page_s_python_runs_as_written(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE, flags=re.S)
     assert len(blocks) == 2
@@ -115,6 +140,7 @@ def test_relax_keeps_order_and_tells_of_what_it_cannot_relax() -> None:
     assert bad.status is api.Status.NAN and bad.message
 
 
+UNTYPED_PACKAGE: Any = xtalseek
 UNTYPED: Any = api
 """As one calls it who runs no type checker; mypy refuses most of what follows."""
 
