@@ -20,7 +20,8 @@ from ase.data import atomic_numbers, reference_states
 
 from . import __version__
 from .files import write_atomic
-from .records import Candidate, Record, Relaxation, Status, atoms_to_json, record_from_json, record_to_json
+from .records import Candidate, Record, Relaxation, Status
+from .records_json import atoms_to_json, record_from_json, record_to_json
 from .relax import RelaxSettings, as_they_end, in_flight, make_relaxer
 from .search.config import SearchConfig
 

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from ase import Atoms
 
-from ..records import atoms_from_json, count, to_json
+from ..records_json import atoms_from_json, count, to_json
 
 IN_HAND_FOLDER = "in_hand"
 

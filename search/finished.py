@@ -17,7 +17,8 @@ from ase import Atoms
 from ase.units import GPa
 
 from ..errors import InputError
-from ..records import Record, Status, atoms_from_json, count, finite, record_to_json
+from ..records import Record, Status
+from ..records_json import atoms_from_json, count, finite, record_to_json
 from .store import Run, journal_lines, parse_line, read_config, read_line
 from .tasks import Finished
 

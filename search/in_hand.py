@@ -30,7 +30,8 @@ from ase import Atoms
 from ..errors import StorageError
 from ..files import write_atomic
 from ..formats import one_line, safe_name
-from ..records import Candidate, Record, Relaxation, Status, atoms_to_json, to_json
+from ..records import Candidate, Record, Relaxation, Status
+from ..records_json import atoms_to_json, to_json
 from .crash_notes import FATAL, IN_HAND_FOLDER, header, note_files, read_notes
 from .schedule import Assignment
 

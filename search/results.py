@@ -21,7 +21,8 @@ from ase import Atoms
 
 from ..errors import InputError, StorageError
 from ..files import sync_folder
-from ..records import Candidate, Record, Relaxation, Status, to_json
+from ..records import Candidate, Record, Relaxation, Status
+from ..records_json import to_json
 from .config import to_toml
 from .patient_file import PatientFile
 from .store import Run

@@ -23,7 +23,8 @@ import orjson
 
 from ..errors import InputError, StorageError
 from ..files import DISK_ERRORS, sync_folder, write_atomic
-from ..records import Record, record_from_json, record_to_json, to_json
+from ..records import Record
+from ..records_json import record_from_json, record_to_json, to_json
 from .config import SearchConfig, read_run_config
 
 CONFIG_FILE = "config.toml"

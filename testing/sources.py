@@ -11,7 +11,8 @@ from ase.neighborlist import neighbor_list
 from ..errors import InfeasibleTarget
 from ..formula import pair_key
 from ..proposals import Source, propose
-from ..records import Candidate, Parent, Record, Relaxation, Status, Target, record_to_json, to_json
+from ..records import Candidate, Parent, Record, Relaxation, Status, Target
+from ..records_json import record_to_json, to_json
 from .structures import one_line, require, same
 
 DISTANCE_TOLERANCE = 1e-4

@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 from ase import Atoms
 
-from ..records import Candidate, Record, Relaxation, Status, record_to_json, to_json
+from ..records import Candidate, Record, Relaxation, Status
+from ..records_json import record_to_json, to_json
 from .structures import require
 
 CUTS = 50

@@ -9,7 +9,8 @@ from ase import Atoms
 from ase.units import GPa
 
 from xtalseek.errors import InputError
-from xtalseek.records import Candidate, Record, Relaxation, Status, Target, record_from_json, record_to_json
+from xtalseek.records import Candidate, Record, Relaxation, Status, Target
+from xtalseek.records_json import record_from_json, record_to_json
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from ase import Atoms
 from ...errors import StorageError
 from ...files import write_atomic
 from ...formats import safe_name
-from ...records import Relaxation, Status, atoms_from_json, atoms_to_json
+from ...records import Relaxation, Status
+from ...records_json import atoms_from_json, atoms_to_json
 
 MINIMUM, REFERENCE = "minimum", "reference"
 _SAME = 1e-6

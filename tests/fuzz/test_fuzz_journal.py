@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from mutations import mutated
 from small_runs import CONFIG, good, record
 
-from xtalseek.records import Status, record_from_json, record_to_json
+from xtalseek.records import Status
+from xtalseek.records_json import record_from_json, record_to_json
 from xtalseek.search.store import load_run
 
 

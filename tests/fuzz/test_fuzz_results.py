@@ -11,7 +11,7 @@ from small_runs import CONFIG, good, record
 
 from xtalseek import references
 from xtalseek.errors import InputError
-from xtalseek.records import record_to_json
+from xtalseek.records_json import record_to_json
 from xtalseek.search.results import read_results, write_results
 from xtalseek.search.store import load_run
 

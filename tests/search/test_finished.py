@@ -9,7 +9,8 @@ from ase import Atoms
 
 from xtalseek.errors import InputError
 from xtalseek.files import write_atomic
-from xtalseek.records import Candidate, Record, Relaxation, Status, atoms_to_json, record_to_json
+from xtalseek.records import Candidate, Record, Relaxation, Status
+from xtalseek.records_json import atoms_to_json, record_to_json
 from xtalseek.search import finished as finished_module
 from xtalseek.search.config import resolve, to_toml
 from xtalseek.search.finished import FinishedRun, read_finished, scan_run

@@ -19,7 +19,8 @@ from running import environment
 
 from xtalseek.errors import StorageError
 from xtalseek.files import write_atomic
-from xtalseek.records import Candidate, Status, atoms_to_json, to_json
+from xtalseek.records import Candidate, Status
+from xtalseek.records_json import atoms_to_json, to_json
 from xtalseek.search.config import resolve, to_toml
 from xtalseek.search.in_hand import InHand, Suspect, quarantine, suspects, tidy
 from xtalseek.search.schedule import Assignment

@@ -11,7 +11,8 @@ from ase.build import bulk
 from running import environment
 
 from xtalseek.errors import InputError
-from xtalseek.records import Candidate, Record, Relaxation, Status, record_to_json
+from xtalseek.records import Candidate, Record, Relaxation, Status
+from xtalseek.records_json import record_to_json
 from xtalseek.search.config import resolve
 from xtalseek.search.results import read_results, write_results
 from xtalseek.search.store import Run

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from xtalseek.errors import InputError, StorageError
 from xtalseek.files import write_atomic
-from xtalseek.records import Candidate, Record, Relaxation, Status, record_to_json
+from xtalseek.records import Candidate, Record, Relaxation, Status
+from xtalseek.records_json import record_to_json
 from xtalseek.search.config import resolve, to_toml
 from xtalseek.search.store import CONFIG_FILE, Journal, journal_line, load_run, read_line
 

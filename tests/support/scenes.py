@@ -17,7 +17,8 @@ from running import command, environment
 from toy_potentials import WORKER
 
 from xtalseek.errors import InputError
-from xtalseek.records import Record, record_to_json
+from xtalseek.records import Record
+from xtalseek.records_json import record_to_json
 from xtalseek.search.results import read_results
 from xtalseek.search.store import Run, journal_files, load_run, read_line
 
