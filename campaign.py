@@ -24,7 +24,7 @@ from .mpi_jobs.world import World
 from .proposals.unimat.compositions import DEFAULT, read_compositions
 from .relax.trust import require_typed
 from .search.campaign import round_of
-from .search.campaign_config import Campaign, read_campaign, read_campaign_folder
+from .search.campaign_config import Campaign, checkpoint_of, read_campaign, read_campaign_folder
 from .search.campaign_words import CAMPAIGN_WORDS
 from .search.rounds import read_rounds
 from .search.store import Run, load_run
@@ -103,19 +103,30 @@ def _summary(campaign: Campaign, refused: Mapping[str, str], standards: Standard
 
 
 def _novelty(campaign: Campaign) -> dict[str, CompositionNovelty]:
-    training = read_compositions(DEFAULT)
-    if training is None:
-        return {}
-    return {name: composition_novelty(config.formula, training) for name, config in campaign.searches.items()}
+    """Of each composition for the checkpoint that its search names, where that says what it was trained on."""
+    training = _trained_on(campaign)
+    return {
+        name: composition_novelty(config.formula, seen)
+        for name, config in campaign.searches.items()
+        if (seen := training[checkpoint_of(config)]) is not None
+    }
+
+
+def _trained_on(campaign: Campaign) -> dict[str, frozenset[str] | None]:
+    """Compositions that each checkpoint was trained on, by the checkpoint's name."""
+    named = {checkpoint_of(config) for config in campaign.searches.values()}
+    return {name: read_compositions(Path(name) if name else DEFAULT) for name in named}
 
 
 def _unseen(campaign: Campaign) -> Campaign:
-    """The campaign without the compositions that the model was trained on."""
-    training = read_compositions(DEFAULT)
-    if training is None:
-        raise InputError("zero_shot: the checkpoint does not say what it was trained on: train it with this xtalseek")
-    unseen = set(zero_shot((config.formula for config in campaign.searches.values()), training))
-    kept = {name: config for name, config in campaign.searches.items() if config.formula in unseen}
+    """The campaign without the compositions that their model was trained on."""
+    unseen: dict[str, set[str]] = {}
+    for checkpoint, training in _trained_on(campaign).items():
+        if training is None:
+            told = f"the checkpoint {checkpoint!r}" if checkpoint else "the checkpoint"
+            raise InputError(f"zero_shot: {told} does not say what it was trained on: train it with this xtalseek")
+        unseen[checkpoint] = set(zero_shot((config.formula for config in campaign.searches.values()), training))
+    kept = {n: config for n, config in campaign.searches.items() if config.formula in unseen[checkpoint_of(config)]}
     if not kept:
         raise InputError("zero_shot: the model was trained on every composition given: give others, or leave it out")
     given = len(campaign.searches)
@@ -139,7 +150,9 @@ def _learn(campaign: Campaign, number: int, checkpoint: str | None) -> str | Non
     before = round_of(campaign, number - 1, read_rounds(folder, campaign.searches), checkpoint)
     runs = [load_run(config.out) for config in before.configs.values() if (Path(config.out) / "config.toml").is_file()]
     try:
-        report = fine_tune(runs, checkpoint or "", folder / "models" / f"round-{number:02d}", seed=number)
+        report = fine_tune(
+            runs, checkpoint or campaign.parent_checkpoint(), folder / "models" / f"round-{number:02d}", seed=number
+        )
     except InputError as error:
         log.warning("%s", error)
         return checkpoint

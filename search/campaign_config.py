@@ -79,14 +79,36 @@ class Campaign:
             return dict(self.searches)
         return {name: self._later(name, config, number, checkpoint) for name, config in self.searches.items()}
 
+    def parent_checkpoint(self) -> str:
+        """The checkpoint that `learn` starts from, as the searches with unimat name it; empty: xtalseek's own.
+
+        Raises
+        ------
+        InputError : no search has unimat, or two name different checkpoints.
+        """
+        with_unimat = [config for config in self.searches.values() if _UNIMAT in config.source]
+        named = sorted({checkpoint_of(config) for config in with_unimat})
+        if not named:
+            raise InputError(
+                "learn: no composition has the source unimat, which would learn; give --source random,unimat"
+            )
+        if len(named) > 1:
+            told = " and ".join(repr(path or "xtalseek's own") for path in named[:2])
+            raise InputError(f"learn: the compositions name different checkpoints, {told}; give all of them the same")
+        return named[0]
+
     def _later(self, name: str, config: SearchConfig, number: int, checkpoint: str | None) -> SearchConfig:
-        options = dict(config.source_options)
-        if checkpoint is not None and config.source == (_UNIMAT,):
-            options["checkpoint"] = checkpoint
-        elif checkpoint is not None and _UNIMAT in config.source:
-            options[_UNIMAT] = dict(options.get(_UNIMAT, {})) | {"checkpoint": checkpoint}
+        options: Mapping[str, Any] = config.source_options
+        if checkpoint is not None and _UNIMAT in config.source:
+            own = {**config.options_of(_UNIMAT), "checkpoint": checkpoint}
+            options = own if config.source == (_UNIMAT,) else {**options, _UNIMAT: own}
         out = f"{_run_folder(self.out, name)}-round{number}"
         return dataclasses.replace(config, out=out, seed=config.seed + number - 1, source_options=options)
+
+
+def checkpoint_of(config: SearchConfig) -> str:
+    """Path of the UniMat checkpoint that a search draws with; empty: the one that comes with xtalseek."""
+    return str(config.options_of(_UNIMAT).get("checkpoint", ""))
 
 
 _WHOLE = tuple(f.name for f in fields(Campaign) if f.name != "searches")
@@ -132,8 +154,8 @@ def _resolved(asked: Asked, words: Mapping[str, Any], stem: str) -> Campaign:
     campaign = Campaign(searches, out, **{name: own[name] for name in _WHOLE if name in own and name != "out"})
     if campaign.follow_up is not None and campaign.rounds == 1:
         raise InputError("follow_up: there is one round only; give --rounds 2 or more, or leave follow_up out")
-    if campaign.learn and not any(_UNIMAT in config.source for config in searches.values()):
-        raise InputError("learn: no composition has the source unimat, which would learn; give --source random,unimat")
+    if campaign.learn:
+        campaign.parent_checkpoint()
     return campaign
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
@@ -103,7 +103,9 @@ class SearchConfig:
     push_apart: float | None = _word(
         positive, None, "0.7", "push atoms apart first, to this fraction of their covalent radii (default: none)"
     )
-    source_options: Mapping[str, Any] = _word(table(option_value), {}, "NAME=VALUE", "settings of the source")
+    source_options: Mapping[str, Any] = _word(
+        table(option_value), {}, "NAME=VALUE", "settings of the source; SOURCE.NAME=VALUE for one of several"
+    )
     relaxer_options: Mapping[str, Any] = _word(
         table(option_value), {}, "NAME=VALUE", "keyword arguments of the potential, as in sigma=2,epsilon=1"
     )
@@ -135,6 +137,12 @@ class SearchConfig:
     def stopping_rule(self) -> StoppingRule | None:
         """When the search has found enough; None: when all its candidates are done."""
         return parse_rule(self.until) if self.until else None
+
+    def options_of(self, source: str) -> Mapping[str, Any]:
+        """What `source_options` say of one of the sources: all of them where it is the only one, else its table."""
+        if source not in self.source:
+            return {}
+        return self.source_options if len(self.source) == 1 else self.source_options.get(source, {})
 
     def assignments(self, numbers: range | None = None) -> Iterator[Assignment]:
         """The run's candidates in order, or those of some numbers, where the schedule is fixed.
@@ -175,11 +183,31 @@ def resolve(words: Mapping[str, Any]) -> SearchConfig:
     repeated = {name for name in config.source if config.source.count(name) > 1}
     if repeated:
         raise InputError(f"source: {sorted(repeated)[0]!r} is named twice; name each source once")
+    config = dataclasses.replace(config, source_options=_by_source(config.source_options, config.source))
     shares(config.schedule, config.source)
     if config.until:
         parse_rule(config.until)
     target = config.target
     return config if config.out else dataclasses.replace(config, out=f"runs/{target.name}")
+
+
+def _by_source(options: Mapping[str, Any], sources: Sequence[str]) -> dict[str, Any]:
+    """The options of the only source, or a table for each of several; `random.stretch` is an option of random."""
+    tables: dict[str, dict[str, Any]] = {}
+    for name, value in options.items():
+        source, dot, option = name.partition(".")
+        if dot and source in sources:
+            tables.setdefault(source, {})[option] = value
+        elif len(sources) == 1:
+            tables.setdefault(sources[0], {})[name] = value
+        elif name in sources and isinstance(value, Mapping):
+            tables.setdefault(name, {}).update(value)
+        else:
+            raise InputError(
+                f"source_options: {name!r} says an option of none of the sources {', '.join(sources)}: write "
+                f"SOURCE.OPTION=VALUE, such as {sources[0]}.{option or name}={value}"
+            )
+    return tables.get(sources[0], {}) if len(sources) == 1 else tables
 
 
 def _with_seed(words: Mapping[str, Any]) -> dict[str, Any]:

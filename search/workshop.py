@@ -39,8 +39,6 @@ class Workshop:
     def sources(self, search: str) -> dict[str, Source]:
         """The sources of a search by name.
 
-        `source_options` belong to the one source there is, or are tables by source name where there are several.
-
         Raises
         ------
         InputError : unknown source or option, or only sources that start from what others found.
@@ -48,7 +46,7 @@ class Workshop:
         config = self.configs[search]
         made = {}
         for name in config.source:
-            options = config.source_options if len(config.source) == 1 else config.source_options.get(name, {})
+            options = config.options_of(name)
             key = f"{name} {_key(options)}"
             if key not in self._sources:
                 self._sources[key] = make_source(name, options)

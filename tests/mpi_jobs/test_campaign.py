@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from running import Run
+from safetensors.torch import load_file as load_model
 
+from xtalseek.proposals.unimat.checkpoint import new_model, save_checkpoint, training_compositions
 from xtalseek.records import Record
 from xtalseek.search.campaign_config import read_campaign_folder
 from xtalseek.search.rounds import read_rounds
@@ -120,6 +123,41 @@ def test_one_rank_and_three_and_one_that_only_proposes_find_the_same(xtalseek: R
         assert len(list((tmp_path / out / "runs").glob("*/report.html"))) == 3
     ranks = {r.rank for run in (tmp_path / "apart" / "runs").iterdir() for r in load_run(run).records}
     assert ranks <= {0, 1}
+
+
+def test_a_campaign_that_learns_goes_on_with_weights_of_its_own(xtalseek: Run, tmp_path: Path) -> None:
+    """From the checkpoint it was given, not from xtalseek's; and once: resumed, it is the same checkpoint."""
+    torch.manual_seed(1)
+    tiny = {"width": 48, "layers": 2, "heads": 4, "bins": 32, "dropout": 0.0}
+    save_checkpoint(new_model("unimat-sparse", tiny), tmp_path / "own", {"hours": 1}, compositions={"KBr"})
+    asked = words(
+        write_list(tmp_path, "NaCl"), "--rounds", "2", "--follow-up", "4", "--learn",
+        *("--source", "random,unimat", "--source-options", "unimat.checkpoint=own"), num=6,
+    )  # fmt: skip
+    finished = xtalseek(*asked)
+    assert finished.returncode == 0, finished.stderr
+    assert "learned from" in finished.stderr
+    learned = tmp_path / "out" / "models" / "round-02"
+    card = json.loads((learned / "model.json").read_text())["card"]
+    assert card["parent"]["checkpoint"] == "own"
+    assert training_compositions(learned) == {"KBr", "NaCl"}
+    before, weights = (load_model(folder / "model.safetensors") for folder in (tmp_path / "own", learned))
+    assert any(not torch.equal(before[name], weights[name]) for name in weights)
+    second = load_run(tmp_path / "out" / "runs" / "NaCl-round2")
+    assert second.config.source_options == {"unimat": {"checkpoint": "out/models/round-02"}}
+    assert len(second.records) == 4 and {r.candidate.source for r in second.records} == {"random", "unimat"}
+    finished_at = {r.name: r.finished for r in second.records}
+    assert xtalseek(*asked).returncode == 0
+    assert {r.name: r.finished for r in load_run(second.path).records} == finished_at
+
+
+def test_zero_shot_asks_the_checkpoint_that_the_search_names(xtalseek: Run, tmp_path: Path) -> None:
+    tiny = {"width": 48, "layers": 2, "heads": 4, "bins": 32, "dropout": 0.0}
+    save_checkpoint(new_model("unimat-sparse", tiny), tmp_path / "own", {"hours": 1}, compositions={"Na3Cl2"})
+    own = ("--zero-shot", "--source", "random,unimat", "--source-options", "unimat.checkpoint=own")
+    finished = xtalseek(*words(write_list(tmp_path, "NaCl", "Na3Cl2"), *own, num=1))
+    assert finished.returncode == 0, finished.stderr
+    assert [run.name for run in (tmp_path / "out" / "runs").iterdir()] == ["NaCl"]
 
 
 def test_zero_shot_leaves_out_what_the_model_was_trained_on(xtalseek: Run, tmp_path: Path) -> None:

@@ -320,7 +320,7 @@ own_words = st.fixed_dictionaries(
         "space_groups": st.lists(st.integers(1, 230), max_size=2),
         "until": st.sampled_from(["found-5-times", "unseen<0.05"]),
         "push_apart": st.floats(0.1, 1),
-        "source_options": options,
+        "source_options": st.fixed_dictionaries({}, optional={"random": options, "unimat": options}),
         "relaxer_options": options,
         "seed": st.integers(0, 3),
     },
@@ -398,6 +398,19 @@ def test_difference_lets_a_campaign_grow_and_nothing_else(tmp_path: Path) -> Non
 # Rounds with learning
 
 
+def test_learning_starts_from_the_one_checkpoint_that_all_compositions_name(tmp_path: Path) -> None:
+    alone = '{ formula = "MgO", source = "unimat", source_options = { checkpoint = "own" } }'
+    mixed = '{ formula = "CaO", source = "random,unimat", source_options = { unimat = { checkpoint = "own" } } }'
+    without = '{ formula = "ZnO", source = "random" }'
+    text = "learn = true\nrounds = 2\ncompositions = [{}]"
+    assert read(tmp_path, "a.toml", text.format(", ".join((alone, mixed, without)))).parent_checkpoint() == "own"
+    other = '{ formula = "SrO", source = "unimat" }'
+    with pytest.raises(InputError, match="learn: the compositions name different checkpoints"):
+        read(tmp_path, "a.toml", text.format(", ".join((alone, other))))
+    with pytest.raises(InputError, match="learn: no composition has the source unimat"):
+        read(tmp_path, "a.toml", text.format(without))
+
+
 def test_a_later_round_that_learned_searches_anew_with_the_new_model(tmp_path: Path) -> None:
     text = """
         out = "C"
@@ -421,6 +434,7 @@ def test_a_later_round_that_learned_searches_anew_with_the_new_model(tmp_path: P
         {}, {"guidance": 2, **model}, {"unimat": {"guidance": 2, **model}}, {"unimat": model},
     ]  # fmt: skip
     assert campaign.searches["CaO"].source_options == {"unimat": {"guidance": 2}}
+    assert campaign.parent_checkpoint() == ""
     without = read(tmp_path, "a.toml", text, learn="false")
     assert without.in_round(3, "C/models/round-03") == without.searches
 

@@ -111,3 +111,29 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
         read_toml(file)
     with pytest.raises(InputError, match="cannot be read"):
         read_toml(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("source", "given", "meant"),
+    [
+        ("random", {"stretch": False}, {"stretch": False}),
+        ("random", "random.stretch=false", {"stretch": False}),
+        ("random,unimat", "unimat.checkpoint=own,random.stretch=false,unimat.block=5",
+         {"unimat": {"checkpoint": "own", "block": 5}, "random": {"stretch": False}}),
+        ("random,unimat", {"unimat": {"block": 5}, "unimat.checkpoint": "own"},
+         {"unimat": {"block": 5, "checkpoint": "own"}}),
+    ],
+)  # fmt: skip
+def test_an_option_goes_to_its_source(source: str, given: Any, meant: dict[str, Any], tmp_path: Path) -> None:
+    config = resolve({"formula": "MgO", "source": source, "source_options": given})
+    assert config.source_options == meant
+    assert config.options_of("unimat") == meant.get("unimat", {})
+    file = tmp_path / "config.toml"
+    file.write_text(to_toml(config, {}))
+    assert resolve(read_toml(file)) == config
+
+
+@pytest.mark.parametrize("given", ["checkpoint=own", "shake.steps=3", {"shake": {"steps": 3}}, "unimat=own"])
+def test_an_option_of_none_of_several_sources_is_refused(given: Any) -> None:
+    with pytest.raises(InputError, match=r"source_options: .*sources random, unimat: write SOURCE\.OPTION=VALUE"):
+        resolve({"formula": "MgO", "source": "random,unimat", "source_options": given})
