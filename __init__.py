@@ -6,11 +6,15 @@ too; `xtalseek.testing` is for authors of plug-ins. Importing the package loads 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api import compare_runs, find_minima, load_run, propose, relax, search
+
+# Of random structures spglib prints lines that nobody can act on; what failed is seen in what it returns.
+os.environ.setdefault("SPGLIB_WARNING", "OFF")
 
 __version__ = "0.1.0"
 __all__ = ["compare_runs", "find_minima", "load_run", "propose", "relax", "search"]

@@ -13,6 +13,14 @@ from .errors import InputError, unknown
 from .mpi_jobs.submit_words import add_submit, words_passed_on
 from .search.campaign_words import CAMPAIGN_WORDS
 
+_BEGIN = """\
+to begin:
+  xtalseek doctor                 does this installation work?
+  xtalseek search MgO -n 6 --formula-units 1-2
+                                  a first search; its files lie in runs/MgO
+  xtalseek search --help          every verb has its words and an example
+"""
+
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
@@ -22,6 +30,8 @@ class _Parser(argparse.ArgumentParser):
         if choice:
             allowed = [name.strip(" '") for name in choice[2].split(",")]
             message = str(unknown("verb" if "VERB" in message else "choice", choice[1], allowed))
+        elif message.endswith("required: VERB"):
+            message = "no VERB given, such as search in `xtalseek search MgO -n 6`"
         raise InputError(f"{message} (see `{self.prog} --help`)")
 
 
@@ -46,7 +56,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def build_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
     """The whole command's parser, and that of each verb by its name."""
-    parser = _Parser(prog="xtalseek", description="Search crystal structures: propose, relax, rank, compare.")
+    parser = _Parser(
+        prog="xtalseek", description="Search crystal structures: propose, relax, rank, compare.", epilog=_BEGIN,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"xtalseek {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
 
@@ -65,7 +78,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argum
     p = verb(
         "campaign",
         "search many compositions, or go on with them; several jobs may share the folder",
-        "mpirun -n 64 xtalseek campaign compositions.txt --budget random=20,unimat=40 --rounds 3",
+        "mpirun -n 64 xtalseek campaign FILE --budget random=20,unimat=40",
     )
     _add_campaign(p)
     p = verb(
@@ -79,6 +92,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argum
     add_words(p, SOURCE_WORDS)
     p.add_argument("--explain", action="store_true", help="print what rejected the trials, by cause and by space group")
     _add_out_file(p)
+    _add_json(p)
     p = verb("seed", "write an AIRSS seed for a composition", "xtalseek seed SrTiO3 --out SrTiO3.cell")
     _add_seed(p)
     p = verb("relax", "relax structures from any files", "xtalseek relax *.cif --out relaxed.extxyz")
@@ -86,8 +100,8 @@ def build_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argum
     add_words(p, RELAX_WORDS)
     _add_out_file(p)
     _add_json(p)
-    p = verb("status", "how far a search is, running or finished", "xtalseek status RUN")
-    _add_run(p)
+    p = verb("status", "how far a search or campaign is, running or finished", "xtalseek status RUN")
+    _add_run(p, "folder of a search or campaign")
     p.add_argument("--watch", action="store_true", help="follow a running search until it has finished, or Ctrl-C")
     p.add_argument("--brief", action="store_true", help="only what is done, asked for, and whether it is finished")
     _add_json(p)
@@ -96,7 +110,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argum
     _add_top(p)
     _add_json(p)
     p = verb("report", "write RUN/report.html, one file that works offline", "xtalseek report RUN --png")
-    _add_run(p)
+    _add_run(p, "folder of a search or campaign")
     p.add_argument("--png", action="store_true", help="write the plots as PNG files too, to RUN/plots/")
     p.add_argument("--figures", metavar="DIR", help="write the figures as PNG and SVG files too, for papers")
     p.add_argument("--hull", action="store_true", help="with the convex hull of its elements, as `hull` makes it")
@@ -206,8 +220,8 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--campaign", action="store_true", help="for `xtalseek campaign` instead of `search`")
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="run folder")
+def _add_run(parser: argparse.ArgumentParser, text: str = "folder of a search") -> None:
+    parser.add_argument("run", metavar="RUN", help=text)
 
 
 def _add_out_file(parser: argparse.ArgumentParser) -> None:
@@ -216,7 +230,7 @@ def _add_out_file(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_top(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--top", type=int, metavar="N", help="only the lowest N")
+    parser.add_argument("--top", type=int, metavar="N", help="only the lowest N (default: all)")
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
@@ -269,7 +283,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     text = "structures that another generator drew, in the same formats; matched to targets by name, or by composition"
     parser.add_argument("--structures", nargs="+", metavar="FILE", help=text)
     parser.add_argument("--samples", default="1", metavar="K,K,...", help="match@k for these numbers (default: 1)")
-    parser.add_argument("--limit", metavar="N", help="only N of the targets, drawn at random")
+    parser.add_argument("--limit", metavar="N", help="only N of the targets, drawn at random (default: all)")
     parser.add_argument("--seed", default="0", metavar="S", help="of the draw, and of the generator (default: 0)")
     parser.add_argument("--source-options", metavar="NAME=VALUE", help="settings of the generator")
     text = "COV-R and COV-P too, 0.2 s per structure; CUTOFF 0.4 (default; MP-20), 0.2 (Perov-5, Carbon-24)"
@@ -282,17 +296,21 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
     _add_run(parser)
-    parser.add_argument("--engine", required=True, metavar="NAME", help="gpaw or espresso (see docs/dft.md)")
+    parser.add_argument(
+        "--engine", required=True, metavar="NAME", help="gpaw or espresso; how to install them is on the page DFT"
+    )
     parser.add_argument("--top", default="5", metavar="N", help="so many of the lowest minima (default: 5)")
     parser.add_argument("--level", default="normal", metavar="NAME", help="quick, normal (default) or mp-like")
     parser.add_argument("--static", action="store_true", help="single points of the structures as they are")
     text = "structures of the elements and of competing phases, for formation energies and the hull"
     parser.add_argument("--references", nargs="+", metavar="FILE", help=text)
-    parser.add_argument("--cutoff", metavar="EV", help="of the plane waves, instead of the level's")
+    parser.add_argument("--cutoff", metavar="EV", help="of the plane waves, in eV (default: the level's)")
     text = "distance within which structures are made symmetric first, Å (default: 0.1, that of `rank`)"
-    parser.add_argument("--symprec", default="0.1", metavar="Å", help=text)
+    parser.add_argument("--symprec", default="0.1", metavar="D", help=text)
     parser.add_argument("--max-steps", default="60", metavar="N", help="of a relaxation (default: 60)")
-    parser.add_argument("--max-seconds", metavar="S", help="no further step of a relaxation after so long")
+    parser.add_argument(
+        "--max-seconds", metavar="S", help="no further step of a relaxation after so long (default: no limit)"
+    )
     parser.add_argument("--retry", action="store_true", help="go on with those that ended otherwise than converged")
     parser.add_argument("--pseudopotentials", metavar="FOLDER", help="PBE .UPF files, one an element, for espresso")
     parser.add_argument("--launcher", metavar="WORDS", help='what starts pw.x, such as "mpirun -n 4"')
@@ -306,11 +324,19 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     text = "checkpoint folder; the same command on it goes on where it was stopped"
     parser.add_argument("--out", required=True, metavar="CKPT", help=text)
     parser.add_argument("--model", default="unimat-sparse", help="unimat-sparse (default) or unimat-unet")
-    parser.add_argument("--passes", metavar="100", help="through the data; the learning rate falls over them")
-    parser.add_argument("--batch", metavar="128", help="structures of one step")
-    parser.add_argument("--learning-rate", metavar="7e-4", help="the highest")
-    parser.add_argument("--max-hours", metavar="12", help="stop cleanly after so many hours, to be gone on with")
-    parser.add_argument("--seed", metavar="0", help="of every random choice")
+    parser.add_argument(
+        "--passes", metavar="N", help="through the data; the learning rate falls over them (default: 100)"
+    )
+    parser.add_argument("--batch", metavar="N", help="structures of one step (default: 128)")
+    parser.add_argument("--learning-rate", metavar="X", help="the highest (default: 7e-4)")
+    parser.add_argument(
+        "--max-hours",
+        metavar="12",
+        help="stop cleanly after so many hours; the same command goes on (default: no limit)",
+    )
+    parser.add_argument("--seed", metavar="S", help="of every random choice (default: 0)")
     parser.add_argument("--settings", metavar="NAME=VALUE", help="of the model, as in width=128,layers=6")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
-    parser.add_argument("--half", action="store_true", help="write the weights as bfloat16, half the size")
+    parser.add_argument(
+        "--half", action="store_true", help="write the weights as bfloat16, half the size (default: float32)"
+    )

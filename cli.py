@@ -11,9 +11,10 @@ import json
 import logging
 import shlex
 import sys
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from . import __version__
 from .arguments import parse
@@ -29,11 +30,12 @@ from .command_words import (
 )
 from .errors import InfeasibleTarget, InputError, StorageError
 from .mpi_jobs.world import World, find_world, limit_threads, share_of_cores
+from .records_json import to_json
 from .relax.trust import require_typed
 from .search.config import SearchConfig, parse_word, read_toml, resolve
 
 if TYPE_CHECKING:
-    from .records import Relaxation
+    from .records import Candidate, Relaxation
     from .search.store import Run
 
 
@@ -127,14 +129,25 @@ def propose(options: argparse.Namespace, world: World) -> None:
     candidates = [draw(config, sources, assignment) for assignment in config.assignments()]
     frames = [Frame(c.name, c.atoms, source=c.source) for c in candidates if c.atoms is not None]
     failed = [c for c in candidates if c.atoms is None]
-    if options.explain:
+    if options.explain and not options.json:
         _print("\n".join(explain(candidates)))
     if not frames:
         raise InfeasibleTarget(f"none of {config.num} candidates could be drawn; the first: {failed[0].note}")
     write_structures(options.out, frames)
+    if options.json:
+        _print_json([_drawn(candidate) for candidate in candidates])
+        return
     for candidate in failed:
         sys.stderr.write(f"{candidate.name}: {candidate.note}\n")
     _print(f"{len(frames)} of {config.num} candidates written to {options.out}")
+
+
+def _drawn(candidate: Candidate) -> dict[str, Any]:
+    """What a script would ask about a candidate: whether it was drawn, and what it took."""
+    return {
+        "name": candidate.name, "source": candidate.source, "drawn": candidate.atoms is not None,
+        "seconds": candidate.seconds, "note": candidate.note, "provenance": dict(candidate.provenance),
+    }  # fmt: skip
 
 
 def seed(options: argparse.Namespace, world: World) -> None:
@@ -173,9 +186,7 @@ def relax(options: argparse.Namespace, world: World) -> None:
         for place, result in as_they_end(in_flight(relaxer), [atoms for _, atoms in structures]):
             results[place] = result
             if not options.json:
-                energy = "" if result.enthalpy_per_atom is None else f"{result.enthalpy_per_atom:12.4f} eV/atom"
-                calls = f"{result.force_calls:4d} force calls"
-                _print(f"{structures[place][0]:<30} {result.status.value:<11}{energy:<21} {calls}  {result.message}")
+                _print("\n".join(_relaxed(structures[place][0], result)))
     except KeyboardInterrupt:  # what is finished is written all the same
         interrupted = True
     frames, rows = [], []
@@ -190,11 +201,20 @@ def relax(options: argparse.Namespace, world: World) -> None:
     if frames:
         write_structures(options.out, frames)
     if options.json:
-        _print(json.dumps(rows, indent=1))
+        _print_json(rows)
     else:
         _print(f"{len(frames)} of {len(structures)} structures written to {options.out}")
     if interrupted:
         raise KeyboardInterrupt
+
+
+def _relaxed(name: str, result: Relaxation) -> list[str]:
+    """How a relaxation ended, for a terminal of 80 columns; its message in lines below."""
+    energy = "" if result.enthalpy_per_atom is None else f"{result.enthalpy_per_atom:12.4f} eV/atom"
+    row = f"{name:<30} {result.status.value:<11}{energy:<21} {result.force_calls:4d} force calls"
+    indent = " " * 4
+    more = textwrap.wrap(result.message, 80, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    return [row, *more]
 
 
 def status(options: argparse.Namespace, world: World) -> None:
@@ -218,13 +238,13 @@ def status(options: argparse.Namespace, world: World) -> None:
         from .campaign import campaign_status
 
         standing = campaign_status(options.run)
-        _print(json.dumps(standing.to_json(), indent=1) if options.json else "\n".join(standing.lines()))
+        _tell(standing, options.json)
         return
     from .analysis import summarise
     from .search.store import load_run
 
     summary = summarise(load_run(options.run))
-    _print(json.dumps(summary.to_json(), indent=1) if options.json else "\n".join(summary.lines()))
+    _tell(summary, options.json)
 
 
 def rank(options: argparse.Namespace, world: World) -> None:
@@ -235,7 +255,7 @@ def rank(options: argparse.Namespace, world: World) -> None:
     run = load_run(options.run)
     minima = find_minima(run)
     if options.json:
-        _print(json.dumps(rank_rows(minima, options.top), indent=1))
+        _print_json(rank_rows(minima, options.top))
     else:
         _print(rank_table(run, minima, top=options.top))
 
@@ -275,7 +295,7 @@ def compare(options: argparse.Namespace, world: World) -> None:
     from .compare import run_comparison
 
     comparison = run_comparison(options)
-    _print(json.dumps(comparison.to_json(), indent=1) if options.json else "\n".join(comparison.lines()))
+    _tell(comparison, options.json)
 
 
 def hull(options: argparse.Namespace, world: World) -> None:
@@ -284,7 +304,7 @@ def hull(options: argparse.Namespace, world: World) -> None:
     from .hull import run_hull
 
     found = run_hull(options)
-    _print(json.dumps(found.to_json(), indent=1) if options.json else "\n".join(found.lines()))
+    _tell(found, options.json)
     if options.out and not options.json:
         _print(f"written: {options.out}")
 
@@ -315,7 +335,7 @@ def evaluate(options: argparse.Namespace, world: World) -> None:
     from .evaluate import run_evaluation
 
     evaluation = run_evaluation(options)
-    _print(json.dumps(evaluation.to_json(), indent=1) if options.json else "\n".join(evaluation.lines()))
+    _tell(evaluation, options.json)
 
 
 def train(options: argparse.Namespace, world: World) -> None:
@@ -337,7 +357,7 @@ def verify(options: argparse.Namespace, world: World) -> None:
 
     comparison = run_verification(options, world, command, threads)
     if comparison is not None:
-        _print(json.dumps(comparison.to_json(), indent=1) if options.json else "\n".join(comparison.lines()))
+        _tell(comparison, options.json)
 
 
 def version(options: argparse.Namespace, world: World) -> None:
@@ -395,6 +415,26 @@ def _words(options: argparse.Namespace, allowed: Iterable[str]) -> dict[str, Any
     """The words given: those of the --config file, overruled by those of the command line."""
     from_file = read_toml(Path(options.config)) if options.config else {}
     return from_file | given_words(options, ("formula", *allowed))
+
+
+class _Result(Protocol):
+    """What the verbs of analysis give: the same for a script and for a person."""
+
+    def to_json(self) -> Any: ...
+
+    def lines(self) -> list[str]: ...
+
+
+def _tell(result: _Result, as_json: bool) -> None:
+    if as_json:
+        _print_json(result.to_json())
+    else:
+        _print("\n".join(result.lines()))
+
+
+def _print_json(value: Any) -> None:
+    """As every JSON reader takes it: what is not finite is null, and not NaN."""
+    _print(json.dumps(json.loads(to_json(value)), indent=1))
 
 
 def _print(text: str) -> None:

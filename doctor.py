@@ -40,10 +40,19 @@ def run_doctor(out: Path, as_json: bool, tell: Callable[[str], object]) -> bool:
     out : folder whose disk is checked, or in which such a folder would be made.
     """
     findings: list[Finding] = []
+    absent: list[str] = []
     for found in examine(out):
-        if not as_json:
-            tell(row(found))
         findings.append(found)
+        kind, _, name = found.name.partition(" ")
+        if as_json:
+            continue
+        if kind == "potential" and found.ok == "absent":
+            absent.append(name)
+            continue
+        if absent and kind != "potential":
+            tell(row(_others(absent)))
+            absent = []
+        tell(row(found))
     count = {state: sum(found.ok == state for found in findings) for state in ("broken", "warning")}
     if as_json:
         tell(json.dumps([asdict(found) for found in findings], indent=1))
@@ -86,6 +95,12 @@ def safely(name: str, check: Callable[[], Finding]) -> Finding:
     except Exception as error:  # whatever a broken package raises: the other checks go on
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         return Finding(name, "broken", reason, "install xtalseek and its packages again, in a new environment")
+
+
+def _others(names: list[str]) -> Finding:
+    """The potentials that are not installed, as one finding: nobody wants all of them."""
+    mend = f"only for a search with one of them: pip install 'xtalseek[{names[0]}]' and the like"
+    return Finding("other potentials", "absent", f"not installed: {', '.join(names)}", mend)
 
 
 def row(found: Finding) -> str:

@@ -45,7 +45,7 @@ _EXAMPLES = {
 _NOTES = {
     "seed_file": "leave those out then",
     "schedule": "weights are for the sources that are named",
-    "source_options": "with several sources, a table for each as here; with one, such as { stretch = false }",
+    "source_options": "in this file a table for each of several, as here; of one alone { stretch = false }",
     "chemical_system": "besides the compositions above, or in their place",
     "follow_up": "where there are rounds",
     "learn": "where unimat is among the sources",

@@ -15,6 +15,7 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from ase.data.colors import jmol_colors
 from ase.neighborlist import natural_cutoffs, neighbor_list
+from pymatgen.core import Element
 
 from .symmetry import conventional_cell
 
@@ -73,7 +74,8 @@ def draw_cell(atoms: Atoms, order: Sequence[str] = ()) -> Drawing:
     """The conventional cell (where it is of drawable size) with the atoms on its faces, edges and corners repeated.
 
     Links join mutual near neighbours: atoms that each lie within 15 % of the other's shortest distance, both measured
-    in sums of covalent radii.
+    in sums of covalent radii. Where there are other elements too, metal atoms are not joined to one another: by their
+    covalent radii cations would touch that are held apart by anions.
 
     Parameters
     ----------
@@ -123,12 +125,16 @@ def _closed(atoms: Atoms, tolerance: float = 0.01) -> Atoms:
 def _near_neighbours(atoms: Atoms, closed: Atoms) -> list[tuple[int, int]]:
     """Pairs of atoms of `closed` to join; what is near is judged in the periodic crystal `atoms`."""
     radii = covalent_radii[atoms.numbers]
+    cations = np.isin(atoms.numbers, [z for z in set(atoms.numbers.tolist()) if Element.from_Z(z).is_metal])
+    cations &= not cations.all()
     i, j, distance = neighbor_list("ijd", atoms, natural_cutoffs(atoms, mult=1.3))
+    near = ~(cations[i] & cations[j])
     nearest = np.full(len(atoms), np.inf)
-    np.minimum.at(nearest, i, distance / (radii[i] + radii[j]))
+    np.minimum.at(nearest, i[near], (distance / (radii[i] + radii[j]))[near])
     origin = closed.get_array("origin")
     gaps = closed.positions[:, None] - closed.positions[None]
     reduced = np.linalg.norm(gaps, axis=2) / (radii[origin][:, None] + radii[origin][None])
     limit = 1.15 * np.minimum(nearest[origin][:, None], nearest[origin][None])
-    first, second = np.nonzero(np.triu(np.isfinite(limit) & (reduced <= limit), k=1))
+    allowed = np.isfinite(limit) & ~(cations[origin][:, None] & cations[origin][None])
+    first, second = np.nonzero(np.triu(allowed & (reduced <= limit), k=1))
     return [(int(a), int(b)) for a, b in zip(first, second, strict=True)]

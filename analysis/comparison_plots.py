@@ -80,7 +80,7 @@ def ratio_plot(pairs: Sequence[PairFigures], places: Mapping[str, int]) -> go.Fi
         return None
     ends = [end for p in known for end in (p.ratio.value, p.ratio.low, p.ratio.high) if end and math.isfinite(end)]
     low, high = min(0.5, *ends) / 1.3, max(2.0, *ends) * 1.3
-    figure = plain_figure(x=f"relaxations for the same success, {escape(known[0].baseline)} = 1", y="")
+    figure = plain_figure(x=f"relaxations, {escape(known[0].baseline)} = 1", y="")
     for pair in known:
         name, shade, value = escape(pair.source), colour(places[pair.source]), float(pair.ratio.value or 0)
         if pair.ratio.low is not None or pair.ratio.high is not None:

@@ -92,6 +92,7 @@ def _html(comparison: Comparison) -> str:
     texts = [(Path(run) / CONFIG_FILE).read_text(encoding="utf-8") for run in comparison.runs]
     cited, uncited = _cited(configs)
     targets = list(comparison.references)
+    ks = [k for k in KS if any(s.hits[k] is not None for s in comparison.sources)]
     return render(
         "comparison.html",
         comparison=comparison,
@@ -108,9 +109,9 @@ def _html(comparison: Comparison) -> str:
         no_curve=[s.source for s in comparison.sources if s.success["relaxations"] is None],
         as_run=[s.source for s in comparison.sources if not s.exchangeable],
         axes=[(axis, AXIS_WORDS[axis]) for axis in AXES],
-        hit_columns=[k for k in KS if any(s.hits[k] is not None for s in comparison.sources)],
+        hit_columns=ks,
         levels=list(comparison.sources[0].within),
-        overview=[(s, *_overview(s)) for s in comparison.sources],
+        overview=[(s, *_overview(s, ks)) for s in comparison.sources],
         ratios=ratio_plot(comparison.pairs, places),
         pairs=[(p, _pair(p), _formation(p)) for p in comparison.pairs],
         targets=[(n, formula_text(str(target))) for n, target in enumerate(targets, start=1)],
@@ -151,10 +152,10 @@ def _relaxations(comparison: Comparison) -> int:
     return sum(longest.values())
 
 
-def _overview(s: SourceFigures) -> tuple[list[Cell], list[Cell], list[Cell]]:
-    """Of a source: how its relaxations ended, its success, and what half of the targets cost."""
+def _overview(s: SourceFigures, ks: Sequence[int]) -> tuple[list[Cell], list[Cell], list[Cell]]:
+    """Of a source: how its relaxations ended, its success (hit@k for these k), and what half of the targets cost."""
     ended = [whole_cell(s.targets), whole_cell(s.relaxations), percent_cell(s.converged), percent_cell(s.any_converged)]
-    success = [*(percent_cell(estimate) for estimate in s.hits.values()), *(percent_cell(e) for e in s.within.values())]
+    success = [*(percent_cell(s.hits[k]) for k in ks), *(percent_cell(e) for e in s.within.values())]
     cost = [*(cost_cell(s.median[axis]) for axis in AXES), cost_cell(s.as_run["relaxations"].median)]
     return ended, [*success, share_cell(s.area), whole_cell(s.depth)], cost
 

@@ -20,7 +20,7 @@ from .statistics.intervals import Estimate
 if TYPE_CHECKING:
     from .comparison import Comparison
 
-WIDTH = 100
+WIDTH = 80
 MOST_ROWS = 40
 """Targets times sources up to which the table has a line for each."""
 

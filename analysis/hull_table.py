@@ -132,7 +132,8 @@ class Hull:
             lines.append(f"... and {hidden} higher phases of these formulas (all: --json)")
         words = f"formation: eV/atom from the elements; hull: meV/atom above it, 0: stable at 0 K. {self.method}."
         made = ["", *generated_lines(self.generated)] if self.generated else []
-        return [*lines, "", *wrap(words, 80), *self.notes, *made]
+        notes = [line for note in self.notes for line in wrap(note, 80)]
+        return [*lines, "", *wrap(words, 80), *notes, *made]
 
 
 def hull_of(entries: Sequence[Entry], elements: Sequence[str], method: str, notes: Sequence[str] = ()) -> Hull:

@@ -32,8 +32,8 @@ def space_group_html(symbol: str) -> Markup:
 
 
 def number(value: float, digits: int) -> str:
-    """A number with a minus sign that is one."""
-    return f"{value:.{digits}f}".replace("-", "−")
+    """A number with a minus sign that is one, and none before a zero."""
+    return f"{value:z.{digits}f}".replace("-", "−")
 
 
 def options_html(text: str) -> Markup:

@@ -72,13 +72,18 @@ def rank_table(
         if hidden:
             lines.append(f"... and {hidden} more (all: xtalseek rank {run.path})")
     else:
-        lines.append(nothing_converged(run))
+        lines += wrap(nothing_converged(run), 80)
     if suspicious:
         lines += ["", "Suspicious, not ranked:"]
         lines += [
-            f"  {row['name']}  {row['enthalpy_per_formula_unit']:.5f} eV/fu  {row['space_group']}: {row['suspicious']}"
+            line
             for row in suspicious
-        ]
+            for line in wrap(
+                f"{row['name']}  {row['enthalpy_per_formula_unit']:.5f} eV/fu  {row['space_group']}: "
+                f"{row['suspicious']}",
+                80, initial_indent="  ", subsequent_indent="    ",
+            )
+        ]  # fmt: skip
     if ranked:
         lines += [
             "",

@@ -49,7 +49,7 @@ CAMPAIGN_WORDS: Mapping[str, CampaignWord] = {
         whole(2), "20", f"atoms in a cell at most, of the chemical system (default: {DEFAULT_MAX_ATOMS})"
     ),
     "subsystems": CampaignWord(_flag, "true", "formulas of two or more of the system's elements too"),
-    "limit": CampaignWord(whole(1), "100", "only the first so many formulas of the chemical system"),
+    "limit": CampaignWord(whole(1), "100", "only the first so many formulas of the chemical system (default: all)"),
     "rounds": CampaignWord(
         whole(1), "3", "a first round, and follow-up rounds for compositions still improving (default: 1)"
     ),
@@ -58,7 +58,7 @@ CAMPAIGN_WORDS: Mapping[str, CampaignWord] = {
     ),
     "learn": CampaignWord(_flag, "true", "fine-tune the UniMat model after each round, for the next"),
     "zero_shot": CampaignWord(_flag, "true", "only compositions that the UniMat model never saw"),
-    "max_hours": CampaignWord(positive, "12", "end cleanly after so many hours"),
+    "max_hours": CampaignWord(positive, "12", "end cleanly after so many hours (default: no limit)"),
 }
 """Words of a campaign as a whole. `out` and `max_hours` take the place of the search's words of the same name."""
 

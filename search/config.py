@@ -67,7 +67,7 @@ class SearchConfig:
     pressure_gpa: float = _word(real, 0.0, "10", "external pressure in GPa")
     seed: int = _word(whole(0), 0, "0", "the same seed draws the same candidates")
     out: str = _word(one_line, "", "RUN", "run folder; the same command on it resumes (default: runs/FORMULA)")
-    max_hours: float | None = _word(positive, None, "12", "end cleanly after so many hours")
+    max_hours: float | None = _word(positive, None, "12", "end cleanly after so many hours (default: no limit)")
     min_distances: Mapping[str, float] = _word(
         table(positive), {}, "Ti-O=1.7,O-O=2.2", "closest distances in Å that are proposed (default: from radii)"
     )
@@ -89,7 +89,7 @@ class SearchConfig:
         one_line,
         "",
         "found-5-times",
-        "stop sooner where the lowest was found so often, or little is unseen (unseen<0.05)",
+        "stop sooner where the lowest was found so often, or little is unseen (unseen<0.05) (default: never)",
     )
     early_stop_window: float | None = _word(
         positive,
@@ -104,7 +104,10 @@ class SearchConfig:
         positive, None, "0.7", "push atoms apart first, to this fraction of their covalent radii (default: none)"
     )
     source_options: Mapping[str, Any] = _word(
-        table(option_value), {}, "NAME=VALUE", "settings of the source; SOURCE.NAME=VALUE for one of several"
+        table(option_value),
+        {},
+        "NAME=VALUE",
+        "settings of the source, as in stretch=false, or of one of several: random.stretch=false",
     )
     relaxer_options: Mapping[str, Any] = _word(
         table(option_value), {}, "NAME=VALUE", "keyword arguments of the potential, as in sigma=2,epsilon=1"
@@ -203,9 +206,10 @@ def _by_source(options: Mapping[str, Any], sources: Sequence[str]) -> dict[str, 
         elif name in sources and isinstance(value, Mapping):
             tables.setdefault(name, {}).update(value)
         else:
+            shown = value if isinstance(value, str) else toml_value(value)
             raise InputError(
                 f"source_options: {name!r} says an option of none of the sources {', '.join(sources)}: write "
-                f"SOURCE.OPTION=VALUE, such as {sources[0]}.{option or name}={value}"
+                f"SOURCE.OPTION=VALUE, such as {sources[0]}.{option or name}={shown}"
             )
     return tables.get(sources[0], {}) if len(sources) == 1 else tables
 

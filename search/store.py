@@ -201,7 +201,9 @@ def read_config(folder: Path) -> SearchConfig:
     InputError : the folder is not a run folder.
     """
     if not (folder / CONFIG_FILE).is_file():
-        raise InputError(f"{str(folder)!r} is not a run folder (it has no {CONFIG_FILE}): give the --out of a search")
+        inside = sorted(found.parent for found in folder.glob(f"runs/*/{CONFIG_FILE}"))
+        give = f"give one of its runs, such as {inside[0]}" if inside else "give the --out of a search"
+        raise InputError(f"{str(folder)!r} is not a run folder (it has no {CONFIG_FILE}): {give}")
     return read_run_config(folder / CONFIG_FILE)
 
 

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from ase.io import read
+from ase.build import bulk
+from ase.io import read, write
 from running import Run, toy_search
 
 from xtalseek import __version__
@@ -35,11 +36,26 @@ def run_folder(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_shows_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_verb_shows_an_example_within_80_columns(
+    verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"])
     assert ended.value.code == 0
-    assert f"xtalseek {verb}" in capsys.readouterr().out.partition("example:")[2]
+    shown = capsys.readouterr().out
+    assert f"xtalseek {verb}" in shown.partition("example:")[2]
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_what_relax_tells_of_a_structure_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    write("far.extxyz", bulk("NaCl", "rocksalt", a=7.5))
+    words = ["relax", "far.extxyz", "--relaxer", "toy_potentials:Pairs", "--max-steps", "1", "--out", "out.extxyz"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert "max_steps" in shown[0]
+    assert "raise --max-steps" in " ".join(" ".join(shown[1:-1]).split())
+    assert max(map(len, shown)) <= 80
 
 
 @pytest.mark.parametrize(
@@ -65,6 +81,10 @@ def test_every_verb_shows_an_example(verb: str, capsys: pytest.CaptureFixture[st
         (["search", "Si", "--min-distances", "Si-O=2"], "min_distances: O in *is not in Si"),
         (["search", "Si", "--space-groups", "231"], "space_groups: 231"),
         (["search", "Si", "--source-options", "max_atempts=3"], "source 'random'*max_atempts"),
+        (
+            ["search", "Si", "--source", "random,substitution", "--source-options", "stretch=false"],
+            "'stretch'*such as random.stretch=false",
+        ),
         (["search", "--config", "absent.toml"], "config 'absent.toml' cannot be read"),
         (["propose", "Si"], "--out"),
         (["propose", "Si", "--out", "x.foo"], "unknown suffix of --out '.foo'*.cif"),
@@ -204,3 +224,21 @@ def test_output_into_a_closed_pipe_is_no_error(run_folder: str, xtalseek: Run) -
         shell=True, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "Traceback" not in shown.stderr
+
+
+def test_propose_tells_a_script_what_each_candidate_took(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["propose", "NaCl", "-n", "2", "--formula-units", "1", "--out", "drawn.extxyz", "--explain", "--json"]
+    assert main(words) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == ["NaCl-random-000000", "NaCl-random-000001"]
+    assert all(row["drawn"] and row["provenance"]["attempts"] >= 1 for row in rows)
+    assert len(read("drawn.extxyz", index=":")) == 2
+
+
+def test_a_campaign_s_folder_in_place_of_a_run_s_is_told_with_a_run_in_it(
+    run_folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("campaign/runs").mkdir(parents=True)
+    Path(run_folder).rename("campaign/runs/NaCl")
+    assert main(["rank", "campaign"]) == 2
+    assert "give one of its runs, such as campaign/runs/NaCl" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from browser import CHROMIUM, browser
 from running import BIN, ROOT, environment
 
 DOCS = ROOT / "docs"
@@ -101,13 +102,41 @@ def test_the_reference_names_modules_that_exist() -> None:
         assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file(), name
 
 
-@pytest.mark.slow
-def test_the_site_builds_without_warnings_and_asks_no_other_host(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages as they are published, built with warnings as errors."""
     for package in ("mkdocs", "material", "mkdocstrings_handlers.python"):
         pytest.importorskip(package, reason="pip install 'xtalseek[docs]'")
-    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    built = tmp_path_factory.mktemp("built") / "site"
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(built)]
     done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for page in (tmp_path / "site").rglob("*.html"):
+    return built
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_warnings_and_asks_no_other_host(site: Path) -> None:
+    for page in site.rglob("*.html"):
         fetched = re.findall(r"<(?:script|img|link)\b[^>]*(?:src|href)=\"?(?:https?:)?//[^>]*>", page.read_text())
         assert not [tag for tag in fetched if "canonical" not in tag], page.name
+
+
+@pytest.mark.slow
+def test_the_reference_has_words_as_descriptions_and_types_from_annotations(site: Path) -> None:
+    """Where words stood as types they were also read as code: "Å^3" as a product of names, "Å ^ 3.0"."""
+    text = " ".join(re.sub(r"<[^>]+>", " ", (site / "reference" / "api.html").read_text()).split())
+    assert "formula str | None one formula unit; None: the seed_file says it." in text
+    assert "volume_per_formula_unit float Å^3." in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
+def test_on_a_phone_no_page_scrolls_sideways_and_keys_open_the_menu(site: Path, tmp_path: Path) -> None:
+    with browser(tmp_path) as tab:
+        for page in site.rglob("*.html"):
+            tab.open(page, width=390, height=844)
+            assert tab.evaluate("document.documentElement.scrollWidth") <= 390, page.name
+        tab.open(site / "index.html", width=390, height=844)
+        tab.evaluate("document.querySelector('.md-header label[for=__drawer]').focus()")
+        tab.press("Enter")
+        tab.wait_for("document.activeElement.closest('.md-sidebar--primary') !== null")

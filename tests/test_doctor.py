@@ -220,3 +220,17 @@ def test_a_checkpoint_that_does_not_load_is_broken(tmp_path: Path, monkeypatch: 
     found = check_checkpoint()
     assert found.ok == "broken"
     assert found.mend == "install xtalseek again"
+
+
+def test_potentials_that_are_not_installed_share_a_row_and_keep_a_finding_each(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = [Finding("Python", "ok", "3"), *(Finding(f"potential {name}", "absent", "not installed") for name in "ab")]
+    monkeypatch.setattr(doctor, "examine", lambda out: iter([*found, Finding("GPU", "absent", "none")]))
+    told: list[str] = []
+    assert doctor.run_doctor(tmp_path, False, told.append)
+    assert [text.split()[0] for text in told] == ["Python", "other", "GPU", "nothing"]
+    assert "not installed: a, b" in told[1]
+    told.clear()
+    doctor.run_doctor(tmp_path, True, told.append)
+    assert [entry["name"] for entry in json.loads(told[0])] == ["Python", "potential a", "potential b", "GPU"]

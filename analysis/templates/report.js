@@ -17,6 +17,27 @@
       const row = event.points[0].customdata;
       if (box.dataset.rows && row >= 0) choose(row, true);
     });
+    box.on("plotly_afterplot", () => name(box));
+    name(box);
+  }
+
+  // The names of the curves hide and show them, in plotly by mouse alone; here they are buttons for keys, too.
+
+  function name(box) {
+    for (const toggle of box.querySelectorAll(".legendtoggle")) {
+      const entry = toggle.closest(".traces");
+      toggle.setAttribute("aria-pressed", String(entry.style.opacity !== "0.5"));
+      if (toggle.hasAttribute("tabindex")) continue;
+      box.setAttribute("role", "group"); // an image has nothing in it to press
+      for (const [attribute, value] of Object.entries({ tabindex: 0, role: "button", "aria-label": entry.textContent })) {
+        toggle.setAttribute(attribute, value);
+      }
+      toggle.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        for (const kind of ["mousedown", "mouseup"]) toggle.dispatchEvent(new MouseEvent(kind, { bubbles: true, view: window }));
+      });
+    }
   }
 
   // Choices: of a section's plots the one is shown whose id is made of all that is chosen there.

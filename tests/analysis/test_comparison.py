@@ -358,6 +358,7 @@ def options(*runs: str, **words: Any) -> argparse.Namespace:
     return argparse.Namespace(runs=list(runs), **defaults | words)
 
 
+@pytest.mark.slow
 def test_real_searches_are_compared_with_a_relaxed_file(
     toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

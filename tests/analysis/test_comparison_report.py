@@ -113,6 +113,9 @@ def test_the_page_holds_every_figure_and_where_it_is_from(comparison: Comparison
             shown = f" {100 * estimate.value:.0f} {100 * (estimate.low or 0):.0f} to {100 * (estimate.high or 0):.0f}"
             assert shown in text
     assert html.count('<td class="source">') == 3 * 3 + 2 * 2 + 18
+    for table in re.findall(r"<table.*?</table>", html, flags=re.DOTALL):
+        heading, *rows = re.split(r"<tr\b", table)[1:]
+        assert rows and all(row.count("<td") == heading.count("<th ") for row in rows)
     assert comparison.reference_words in text
     assert "independent draws" in text and "Kaplan and Meier" in text
     for run in comparison.runs:
@@ -216,7 +219,13 @@ def test_page_draws_and_answers_without_an_error(tab: Browser, comparison: Compa
     tab.wait_for(lines.format("success-run-seconds") + " >= 3")
     assert tab.evaluate(shown) == ["success-run-seconds", "target-1-relaxations"]
 
-    # Another target is chosen without a mouse.
+    # A curve is hidden by its name, and another target is chosen, without a mouse.
+    name = "document.querySelector('#success-run-seconds .legendtoggle')"
+    curves = tab.evaluate(lines.format("success-run-seconds"))
+    tab.evaluate(f"{name}.focus()")
+    tab.press("Enter")
+    tab.wait_for(f"{name}.getAttribute('aria-pressed') === 'false'")
+    assert tab.evaluate(lines.format("success-run-seconds")) < curves
     tab.evaluate("document.querySelector('select').focus()")
     tab.press("ArrowDown")
     tab.wait_for(lines.format("target-2-relaxations") + " >= 3")
@@ -246,5 +255,7 @@ def test_phone_and_paper(tab: Browser, comparison: Comparison, tmp_path: Path) -
     shown = "getComputedStyle(document.querySelector('{}')).display !== 'none'"
     assert tab.evaluate(shown.format(".cost .plot")) and not tab.evaluate(shown.format(".costs"))
     assert tab.evaluate("[...document.querySelectorAll('details')].every((part) => part.open)")
+    tab.call("Emulation.setDeviceMetricsOverride", width=717, height=1000, deviceScaleFactor=1, mobile=False)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 717  # A4; else all of it is printed smaller
     tab.call("Emulation.setEmulatedMedia", media="")
     assert tab.troubles == []

@@ -24,7 +24,7 @@ def test_drawn_cell_repeats_atoms_on_its_faces(rutile: Atoms) -> None:
     # Six bonds of the titanium in the centre; of those at the corners, all that stay within the cell.
     assert len(drawing.links) >= 6
     lengths = np.linalg.norm(np.diff(drawing.positions[drawing.links], axis=1)[:, 0], axis=1)
-    assert lengths.min() > 1.8 and lengths.max() < 3.0  # Ti-O 1.95 and 1.98, Ti-Ti 2.96 Å along c
+    assert lengths.min() > 1.8 and lengths.max() < 2.0  # Ti-O 1.95 and 1.98; not Ti-Ti, 2.96 Å along c
 
 
 def test_drawing_is_centred_and_small_as_json(rutile: Atoms) -> None:
@@ -64,3 +64,13 @@ def test_sketch_shows_every_atom_within_its_frame(rutile: Atoms) -> None:
 def test_elements_are_linked_to_their_neighbours(lattice: str) -> None:
     drawing = draw_cell(bulk("Fe", lattice, a=2.8, c=4.5 if lattice == "hcp" else None))
     assert len(drawing.links) > 0 and set(drawing.kinds.tolist()) == {0}
+
+
+def test_metals_are_joined_where_there_is_nothing_else() -> None:
+    """Rock salt: 54 pairs of unlike ions in its cell, and no two cations. Brass: its centre with eight corners."""
+    for atoms, joined in ((bulk("MgO", "rocksalt", a=4.2), 54), (bulk("CuZn", "cesiumchloride", a=2.95), 8)):
+        drawing = draw_cell(atoms)
+        kinds = drawing.kinds[drawing.links]
+        assert (kinds[:, 0] != kinds[:, 1]).sum() == joined
+        if "O" in drawing.species:
+            assert len(kinds) == joined

@@ -96,6 +96,8 @@ def test_phone_and_paper(tab: Browser, run: Run) -> None:
     shown = "getComputedStyle(document.querySelector('{}')).display !== 'none'"
     assert tab.evaluate(shown.format(".thumbs svg")) and not tab.evaluate(shown.format("#panel"))
     assert tab.evaluate("[...document.querySelectorAll('details')].every((part) => part.open)")
+    tab.call("Emulation.setDeviceMetricsOverride", width=717, height=1000, deviceScaleFactor=1, mobile=False)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 717  # A4; else all of it is printed smaller
     tab.call("Emulation.setEmulatedMedia", media="")
     assert tab.troubles == []
 

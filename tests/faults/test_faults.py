@@ -34,6 +34,7 @@ def strike(work: Work, expected: Unbroken, folder: Path, *names: str, on_disk: b
     return struck
 
 
+@pytest.mark.slow
 def test_a_killed_search_with_a_damaged_journal(needs_mpirun: None, expected: Unbroken, tmp_path: Path) -> None:
     """Of two ranks one is killed; then the end of a journal is damaged, and that of a note of what was in hand."""
     work = Work("search on 2 ranks", search_words("Slow", NUM), ranks=2)
@@ -41,6 +42,7 @@ def test_a_killed_search_with_a_damaged_journal(needs_mpirun: None, expected: Un
     assert {"kill a rank", "damage a journal"} <= set(strike(work, expected, tmp_path, *names))
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_and_one_that_fails(expected: Unbroken, tmp_path: Path) -> None:
     if not can_break_disks():
         pytest.skip("needs root, ext4 and loop devices")
@@ -48,6 +50,7 @@ def test_a_disk_that_is_full_and_one_that_fails(expected: Unbroken, tmp_path: Pa
     assert len(strike(work, expected, tmp_path, "disk full", "disk read-only", on_disk=True)) == 2
 
 
+@pytest.mark.slow
 def test_a_relaxer_whose_worker_is_taken(tmp_path: Path) -> None:
     """The candidate ends with an error that says so, and the next has a new worker: nothing hangs."""
     work = Work("search with a worker", search_words("WithWorker", NUM))

@@ -90,6 +90,7 @@ def test_a_config_file_brings_no_code_of_its_own(there: Path, capsys: pytest.Cap
     assert (there / "sprung").exists()  # the trap works where it is asked for
 
 
+@pytest.mark.slow
 def test_run_folders_are_read_without_importing_what_they_name(there: Path) -> None:
     """The hull needs the potential, and says so; what only reads does not."""
     run = str(run_of(there, "stranger.code:Trap"))

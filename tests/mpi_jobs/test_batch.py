@@ -428,6 +428,7 @@ def test_independent_jobs_are_submitted_at_once(
         parsed(*words)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (BIN / "xtalseek").exists(), reason="xtalseek is not installed in this environment")
 def test_a_local_job_runs_a_search_to_its_end(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment().items():

@@ -67,6 +67,7 @@ def test_a_campaign_ends_with_all_candidates_reports_and_a_table(xtalseek: Run, 
     assert {f: min(r.finished for r in load_run(out / "runs" / f).records) for f in FORMULAS} == first
 
 
+@pytest.mark.slow
 def test_a_campaign_grows_by_compositions_by_candidates_and_by_rounds(xtalseek: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert xtalseek(*words(write_list(tmp_path, "NaCl"))).returncode == 0
@@ -83,6 +84,7 @@ def test_a_campaign_grows_by_compositions_by_candidates_and_by_rounds(xtalseek: 
     assert found["NaCl"][:5] == before["NaCl"]
 
 
+@pytest.mark.slow
 def test_other_words_on_a_campaign_folder_are_refused_and_nothing_is_touched(xtalseek: Run, tmp_path: Path) -> None:
     assert xtalseek(*words(write_list(tmp_path, "NaCl"), num=1)).returncode == 0
     before = (tmp_path / "out" / "campaign.toml").read_bytes()
@@ -112,6 +114,7 @@ def test_a_composition_that_cannot_be_searched_is_left_out_and_told(xtalseek: Ru
     assert told == {"NaCl": "finished", "Na2Cl": "refused", "Na3Cl": "refused"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("needs_mpirun")
 def test_one_rank_and_three_and_one_that_only_proposes_find_the_same(xtalseek: Run, tmp_path: Path) -> None:
     file = write_list(tmp_path, *FORMULAS)
@@ -125,6 +128,7 @@ def test_one_rank_and_three_and_one_that_only_proposes_find_the_same(xtalseek: R
     assert ranks <= {0, 1}
 
 
+@pytest.mark.slow
 def test_a_campaign_that_learns_goes_on_with_weights_of_its_own(xtalseek: Run, tmp_path: Path) -> None:
     """From the checkpoint it was given, not from xtalseek's; and once: resumed, it is the same checkpoint."""
     torch.manual_seed(1)

@@ -79,6 +79,7 @@ def test_one_rank_and_four_find_the_same(xtalseek: Run, tmp_path: Path) -> None:
     assert ranked[0] == ranked[1]
 
 
+@pytest.mark.slow
 def test_ranks_share_an_adaptive_budget_and_what_was_found(xtalseek: Run, tmp_path: Path) -> None:
     """What is drawn depends on what was finished first; that nothing is drawn twice or left out does not."""
     words = ("--source", "random,shake", "--schedule", "adaptive")
@@ -124,6 +125,7 @@ def test_a_rank_that_cannot_write_ends_the_job_and_says_so_in_one_line(xtalseek:
     assert "everything before it is safe" in finished.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_a_search_told_to_end_ends_cleanly_and_resumes(xtalseek: Run, tmp_path: Path, ranks: int) -> None:
     out = tmp_path / "run"

@@ -117,6 +117,7 @@ def package(weights: str = "0.3.0") -> CHGNetCalculator:
     return CHGNetCalculator(model, use_device="cpu", on_isolated_atoms="error")
 
 
+@pytest.mark.slow
 def test_energies_forces_and_stresses_are_the_package_s_own_on_200_varied_structures(
     evaluator: ChgnetEvaluator,
 ) -> None:

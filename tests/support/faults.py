@@ -76,7 +76,8 @@ def _session(scene: Scene) -> Session:
 def kill_a_rank(scene: Scene, rng: Random) -> str | None:
     session = _session(scene)
     ranks = session.ranks()
-    if not ranks:
+    starting = scene.work.mpirun is not None and not session.said().strip()  # then Open MPI's others wait for ever
+    if not ranks or starting:
         return None
     pid = rng.choice(ranks)
     number = session.rank_number(pid)

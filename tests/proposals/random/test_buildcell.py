@@ -120,6 +120,7 @@ def plain_symbol(number: int) -> str:
     return group_symbol(number).replace("_", "").replace("/", "").replace("e", "b")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEEDS)
 def test_cells_and_distances_have_buildcells_law(name: str) -> None:
     values = p_values(name, drawn(name)[0])

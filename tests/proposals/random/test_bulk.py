@@ -75,6 +75,7 @@ def made(drawn: Drawn) -> Atoms:
     return drawn.atoms
 
 
+@pytest.mark.slow
 def test_recipes_are_for_this_generator(batch: tuple[Recipe, list[Drawn]]) -> None:
     assert batch[0].is_bulk
 

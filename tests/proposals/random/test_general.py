@@ -58,6 +58,7 @@ WATER = Unit(
 WET = {("H", "H"): (1.6, 1.6), ("H", "O"): (1.7, 1.7), ("O", "O"): (2.5, 2.5)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operations", [(1, 1), (2, 4), (6, 12), (16, 48)])
 def test_distances_volume_and_symmetry_are_kept(operations: tuple[int, int]) -> None:
     recipe = carbon(8, groups=groups_by_operations(*operations))

@@ -268,6 +268,7 @@ def test_unusable_structures_are_named() -> None:
     assert len(tiny().sizes(arrays)) == 0
 
 
+@pytest.mark.slow
 def test_a_tiny_model_learns_twenty_structures_by_heart(tmp_path: Path) -> None:
     """Every lattice system, polar and chiral groups, 2 to 12 atoms: each one comes back as the first sample."""
     structures = list(known_crystals().values())[1:]

@@ -260,6 +260,7 @@ def fit_line(folder: Path) -> list[float]:
     return list(model.slope.tolist())
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     """Each takes half of every batch, and both end with the weights that one process ends with."""
     script = tmp_path / "script.py"
