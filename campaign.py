@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .analysis import find_minima, write_best, write_report
-from .analysis.campaign_report import write_campaign_report, write_campaign_summary
+from .analysis.campaign_report import told_as_refused, write_campaign_report, write_campaign_summary
 from .analysis.campaign_summary import CampaignSummary
 from .analysis.novelty import CompositionNovelty, composition_novelty, zero_shot
 from .command_words import CAMPAIGN_SEARCH_WORDS, RELAX_WORDS, given_words
@@ -70,7 +70,7 @@ def campaign_status(folder: str) -> CampaignSummary:
     """
     from .campaign_hull import Standards
 
-    return _summary(read_campaign_folder(folder), {}, Standards(hull=False))
+    return _summary(read_campaign_folder(folder), told_as_refused(Path(folder)), Standards(hull=False))
 
 
 def campaign_report(folder: str, standards: Standards) -> list[str]:
@@ -80,7 +80,7 @@ def campaign_report(folder: str, standards: Standards) -> list[str]:
     ------
     InputError : not a campaign folder, or standards that cannot be used.
     """
-    return _sum_up(read_campaign_folder(folder), {}, standards)
+    return _sum_up(read_campaign_folder(folder), told_as_refused(Path(folder)), standards)
 
 
 def _sum_up(campaign: Campaign, refused: Mapping[str, str], standards: Standards) -> list[str]:

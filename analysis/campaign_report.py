@@ -17,7 +17,7 @@ from ..search.config import SearchConfig, read_run_config
 from ..search.progress import duration
 from ..search.store import CONFIG_FILE
 from .campaign_plots import completeness_plot, stability_plot
-from .campaign_summary import CampaignRow, CampaignSummary
+from .campaign_summary import REFUSED, CampaignRow, CampaignSummary
 from .campaign_table import headline
 from .citations import Citation, cite
 from .comparison_cells import UNKNOWN
@@ -47,6 +47,15 @@ def write_campaign_summary(summary: CampaignSummary, folder: Path) -> tuple[Path
     write_atomic(table, summary.to_csv())
     write_atomic(values, json.dumps(summary.to_json()) + "\n")
     return table, values
+
+
+def told_as_refused(folder: Path) -> dict[str, str]:
+    """Compositions that the folder's last summary says were refused, and why; none where there is no summary."""
+    try:
+        rows = json.loads((folder / SUMMARY_JSON).read_bytes())["compositions"]
+        return {str(row["name"]): str(row["reason"]) for row in rows if row["state"] == REFUSED}
+    except (OSError, ValueError, KeyError, TypeError):  # not there yet, or damaged: it is made anew
+        return {}
 
 
 def write_campaign_report(summary: CampaignSummary, folder: Path, rounds: Sequence[Mapping[str, int]] = ()) -> Path:

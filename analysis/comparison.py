@@ -31,14 +31,19 @@ from .statistics.bands import Band
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """All of it.
+    """How sources fare against one another: what `compare_runs` returns, and what tables and reports are made from.
 
     Attributes
     ----------
     within_mev : what counts as a hit, meV/atom above the reference.
     reference_words : where the references are from.
-    runs : run folders. notes : what a reader should know.
-    outcomes, references : what the figures were made from.
+    runs : run folders.
+    sources : figures of each source over all targets: success, cost, areas, with 95 % intervals.
+    pairs : each source against the baseline, with a verdict in words.
+    rows : each target and source by itself.
+    notes : what a reader should know.
+    outcomes : relaxations in order, which the figures were made from.
+    references : enthalpy that counts as the lowest of each target, eV/atom.
     """
 
     within_mev: float
@@ -61,7 +66,7 @@ class Comparison:
         }
 
     def lines(self) -> list[str]:
-        """The tables as text of at most 100 columns, with the assumptions in words below."""
+        """The tables as text, with the assumptions in words below."""
         return comparison_lines(self)
 
     def to_json(self) -> dict[str, Any]:

@@ -45,6 +45,7 @@ sources = Registry(
     },
     group="xtalseek.sources",
 )
+"""Ways of proposing structures; called as `source(**options)`."""
 
 
 def make_source(name: str, options: Mapping[str, Any] | None = None) -> Source:

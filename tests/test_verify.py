@@ -286,7 +286,7 @@ def test_ranks_share_the_structures_largest_first(
 
     monkeypatch.setattr(FakeEngine, "calculator", watched)
     monkeypatch.setattr("xtalseek.cli.find_world", lambda: World(0, 2, FakeRank()))
-    monkeypatch.setattr("xtalseek.cli.share_of_cores", lambda world: 1)
+    monkeypatch.setattr("xtalseek.cli_analysis.share_of_cores", lambda world: 1)
     assert main(["verify", run, "--engine", "fake", "--top", "3", "--static"]) == 0
     assert len(seen) == 2
     assert seen == sorted(seen, reverse=True)

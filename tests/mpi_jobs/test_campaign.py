@@ -112,6 +112,12 @@ def test_a_composition_that_cannot_be_searched_is_left_out_and_told(xtalseek: Ru
     assert len(load_run(tmp_path / "out" / "runs" / "NaCl").records) == 2
     told = {row["name"]: row["state"] for row in csv.DictReader((tmp_path / "out" / "summary.csv").open())}
     assert told == {"NaCl": "finished", "Na2Cl": "refused", "Na3Cl": "refused"}
+    again = xtalseek("report", "out")
+    assert again.returncode == 0, again.stderr
+    rows_again = csv.DictReader((tmp_path / "out" / "summary.csv").open())
+    assert {row["name"]: (row["state"], bool(row["reason"])) for row in rows_again} == {
+        "NaCl": ("finished", False), "Na2Cl": ("refused", True), "Na3Cl": ("refused", True),
+    }  # fmt: skip
 
 
 @pytest.mark.slow
