@@ -10,12 +10,10 @@ import json
 from pathlib import Path
 
 from .cli_output import command_line, print_json, print_text, tell
-from .command_words import (
-    POTENTIAL_WORDS,
-    given_words,
-)
+from .command_words import POTENTIAL_WORDS, given_words
 from .errors import InputError
 from .mpi_jobs.world import World, limit_threads, share_of_cores
+from .search.campaign_files import CAMPAIGN_FILE
 
 
 def status(options: argparse.Namespace, world: World) -> None:
@@ -150,4 +148,4 @@ def verify(options: argparse.Namespace, world: World) -> None:
 
 
 def _is_campaign(folder: str) -> bool:
-    return (Path(folder) / "campaign.toml").is_file()
+    return (Path(folder) / CAMPAIGN_FILE).is_file()

@@ -31,7 +31,6 @@ MPI_SECONDS = 60
 FEWEST_WRITES = 20
 """A second; a relaxation ends with one, and with many ranks they share the disk."""
 LEAST_FREE_GB = 1.0
-_LAUNCHER_VARIABLES = ("PMI", "OMPI_", "PRTE_", "HYD", "MPI_LOCAL")
 _RANK = (
     "from mpi4py import MPI; w = MPI.COMM_WORLD; seen = w.gather(w.size); "
     "w.rank or print('seen', *seen, 'by', *MPI.get_vendor()[1], MPI.get_vendor()[0], flush=True)"
@@ -124,7 +123,10 @@ def _mpi_advice(said: str) -> str:
 
 def start(words: Sequence[str], seconds: float) -> tuple[int | None, str]:
     """Run a command outside of any launcher; its exit status (None: it was ended after `seconds`) and what it said."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(_LAUNCHER_VARIABLES)}
+    from .mpi_jobs.world import launcher_variables
+
+    told = launcher_variables()
+    environment = {k: v for k, v in os.environ.items() if k not in told}
     process = subprocess.Popen(
         words, env=environment | {"OMP_NUM_THREADS": "1"}, text=True, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -22,7 +22,7 @@ from .analysis import find_minima
 from .command_words import positive, whole
 from .errors import InputError
 from .files import write_atomic
-from .mpi_jobs.world import World, ranks_started
+from .mpi_jobs.world import World, launcher_variables
 from .records import Relaxation, Status
 from .relax.dft import (
     DftSettings,
@@ -40,8 +40,6 @@ from .structure_files import read_structures
 from .verify_table import Comparison, compare
 
 log = logging.getLogger("xtalseek")
-
-_LAUNCHER_VARIABLES = ("PMI", "PMIX", "OMPI_", "PRTE", "HYDI", "HYDRA", "MPI_LOCAL")
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,12 +249,9 @@ def _every_rank_alone() -> Iterator[None]:
 
     A serial GPAW refuses to start under a launcher; a pw.x that finds another MPI's variables hangs or fails; ASE takes
     every file that it reads or writes for something that all ranks do together. This process has joined its own job
-    already, and needs the variables no more. Without a launcher they are the user's own settings, and stay.
+    already, and needs the variables no more.
     """
-    launched = ranks_started(os.environ) is not None
-    names = [name for name in os.environ if launched and name.startswith(_LAUNCHER_VARIABLES)]
-    # Open MPI's permission to run as root is the user's word to any launcher, pw.x's too.
-    hidden = {name: os.environ[name] for name in names if not name.startswith("OMPI_ALLOW_")}
+    hidden = launcher_variables()
     ases = ase_world.comm
     for name in hidden:
         del os.environ[name]

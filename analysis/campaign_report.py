@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from ..errors import InputError
 from ..files import write_atomic
+from ..search.campaign_files import CAMPAIGN_FILE
 from ..search.config import SearchConfig, read_run_config
 from ..search.progress import duration
 from ..search.store import CONFIG_FILE
@@ -25,7 +26,6 @@ from .page import provenance, render
 from .report import REPORT_FILE
 from .style import formula_text, number
 
-CAMPAIGN_FILE = "campaign.toml"
 SUMMARY_CSV = "summary.csv"
 SUMMARY_JSON = "summary.json"
 _OF_ONE = ("composition", "formula", "num", "out")

@@ -16,6 +16,8 @@ from ..files import DISK_ERRORS
 
 _SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 """Ranks started, as MPICH, Open MPI and Slurm's srun tell every rank."""
+_LAUNCHER_VARIABLES = ("PMI", "OMPI_", "PRTE", "HYDI", "HYDRA", "MPI_LOCAL")
+"""How names begin of what launchers tell every rank."""
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -105,6 +107,18 @@ def find_world() -> World:
             f"{comm.size}: use the mpirun of that MPI library, the one in this environment's bin folder"
         )
     return World(comm.rank, comm.size, comm)
+
+
+def launcher_variables() -> dict[str, str]:
+    """What this process was told by the launcher that started it, which another launcher must not see.
+
+    Without a launcher such variables are the user's own settings: none is named. Nor is Open MPI's permission to run
+    as root, the user's word to any launcher.
+    """
+    if ranks_started(os.environ) is None:
+        return {}
+    told = {name: value for name, value in os.environ.items() if name.startswith(_LAUNCHER_VARIABLES)}
+    return {name: value for name, value in told.items() if not name.startswith("OMPI_ALLOW_")}
 
 
 def share_of_cores(world: World) -> int:
